@@ -1,0 +1,47 @@
+"""Errors of the cds package.
+
+    CdsError
+    ├── ConfigurationError      a setting or a file of configs/ is wrong; says which and what would be right
+    ├── UnsafeToServeError      `cds serve` would listen beyond loopback without protection
+    ├── NotAcceptedError        an input was refused before anything was stored
+    │   ├── NotADicomFilmError  not a DICOM file, or one without the identifiers an arrival needs
+    │   └── ReportNotAcceptedError
+    └── NotFoundError           no such film, report, patient or job
+
+Messages name the place and the remedy and never carry patient data.
+"""
+
+from __future__ import annotations
+
+
+class CdsError(Exception):
+    """Base of all errors of this package."""
+
+
+class ConfigurationError(CdsError):
+    """A setting or configuration file is wrong."""
+
+
+class UnsafeToServeError(CdsError):
+    """The service would be reachable beyond loopback without authentication and TLS."""
+
+
+class NotAcceptedError(CdsError):
+    """An input was refused before it was stored; `code` is stable."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class NotADicomFilmError(NotAcceptedError):
+    """Not a DICOM file, or one without the identifiers an arrival needs."""
+
+
+class ReportNotAcceptedError(NotAcceptedError):
+    """Not a report that can be stored: no text, no identifier, unknown status."""
+
+
+class NotFoundError(CdsError):
+    """The thing asked for is not in the store."""

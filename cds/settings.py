@@ -1,0 +1,181 @@
+"""Settings of the service: one YAML file and the environment (prefix `CDS_`), the environment winning.
+
+Knows no database and no model; only names, defaults and where each value came from.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+import yaml
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from cds.errors import ConfigurationError
+
+PREFIX = "CDS_"
+SETTINGS_FILE_VARIABLE = "CDS_SETTINGS_FILE"
+
+
+class Settings(BaseSettings):
+    """Everything an operator can set. Every field: `CDS_<NAME>` in the environment or `<name>` in the file."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    data_dir: Path = Field(
+        default=Path("cds-data"), description="Folder of the database and the films. Example: /var/lib/roentgen"
+    )
+    config_dir: Path | None = Field(
+        default=None, description="A site's own configs/, laid over the packaged one entry by entry. Example: /etc/roentgen"
+    )
+    host: str = Field(default="127.0.0.1", description="Address to listen on. Example: 0.0.0.0")
+    port: int = Field(default=8000, ge=1, le=65535, description="Port to listen on. Example: 8443")
+    database_url: str | None = Field(
+        default=None, description="SQLAlchemy URL; default: SQLite in the data folder. Example: postgresql+psycopg://cds@db/cds"
+    )
+    public_url: str | None = Field(
+        default=None,
+        description="Address that clients use, for links and JWT audiences. Example: https://cds.hospital.example",
+    )
+    timezone: str = Field(default="UTC", description="Zone of dates without one. Example: Europe/Berlin")
+    tls_certificate: Path | None = Field(default=None, description="PEM certificate chain. Example: /etc/roentgen/tls.pem")
+    tls_key: Path | None = Field(default=None, description="PEM private key. Example: /etc/roentgen/tls.key")
+    trusted_proxy: str | None = Field(
+        default=None, description="Address of a reverse proxy that ends TLS. Example: 10.0.0.4"
+    )
+    api_keys: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="Name -> key of clients of /api/v1 and the pages (JSON in the environment). Example: {\"ward\": \"...\"}",
+    )
+    jwt_issuers: dict[str, str] = Field(
+        default_factory=dict,
+        description="Issuer -> address or file of its key set, for CDS Hooks clients. Example: {\"https://ehr\": \"https://ehr/jwks\"}",
+    )
+    fhir_hosts: tuple[str, ...] = Field(
+        default=(), description="Hosts from which missing prefetch may be fetched. Example: [\"fhir.hospital.example\"]"
+    )
+    fhir_private_addresses: bool = Field(
+        default=False, description="Whether those hosts may resolve to private addresses. Example: true"
+    )
+    cors_origins: tuple[str, ...] = Field(default=(), description="Origins of browser clients. Example: [\"https://ehr\"]")
+    frame_ancestors: tuple[str, ...] = Field(
+        default=(), description="Origins that may frame the pages. Example: [\"https://ehr\"]"
+    )
+    prevalence: dict[str, float] = Field(
+        default_factory=dict,
+        description="Finding -> share of films at this site, to turn scores into probabilities. Example: {\"lung_opacity\": 0.12}",
+    )
+    inference_threads: int = Field(default=2, ge=1, le=256, description="Threads per film. Example: 4")
+    worker_niceness: int = Field(default=10, ge=0, le=19, description="Priority given up by the worker. Example: 5")
+    max_body_mb: int = Field(default=64, ge=1, le=2048, description="Largest request body. Example: 128")
+    fhir_budget_ms: int = Field(default=350, ge=50, le=5000, description="Time for fetching missing prefetch. Example: 300")
+    override_quiet_hours: int = Field(
+        default=24, ge=0, le=8760, description="Hours a card stays quiet after an override. Example: 72"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Example: warning")
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError) as error:
+            raise ValueError(f"unknown time zone {value!r}; use an IANA name such as Europe/Berlin") from error
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put the environment before the values of the settings file, which come in as arguments."""
+        return env_settings, init_settings
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+    @property
+    def url(self) -> str:
+        """The database in use."""
+        return self.database_url or f"sqlite:///{(self.data_dir / 'roentgen.sqlite3').resolve()}"
+
+    @property
+    def base_url(self) -> str:
+        """Where clients reach the service."""
+        if self.public_url:
+            return self.public_url.rstrip("/")
+        scheme = "https" if self.tls_certificate else "http"
+        return f"{scheme}://{self.host}:{self.port}"
+
+
+def load_settings(file: Path | None = None, **overrides: Any) -> Settings:
+    """Return the settings in force.
+
+    file       YAML file; default: the one named by `CDS_SETTINGS_FILE`, if any
+    overrides  values given on the command line; they win over file and environment
+
+    Raises ConfigurationError naming the setting and what was wrong.
+    """
+    from_file = _read_file(file or _named_file())
+    try:
+        settings = Settings(**from_file)
+        return settings.model_copy(update={k: v for k, v in overrides.items() if v is not None})
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
+        raise ConfigurationError(f"settings: {problems}") from None
+
+
+def describe_settings(settings: Settings, file: Path | None = None) -> list[dict[str, str]]:
+    """Return a row per setting: name, value (secrets masked), where it came from, description."""
+    from_file = _read_file(file or _named_file())
+    rows = []
+    for name, field in Settings.model_fields.items():
+        in_environment = any(key.upper() == f"{PREFIX}{name.upper()}" for key in os.environ)
+        origin = "environment" if in_environment else "file" if name in from_file else "default"
+        rows.append(
+            {
+                "name": name,
+                "value": _shown(getattr(settings, name), name),
+                "origin": origin,
+                "description": field.description or "",
+            }
+        )
+    return rows
+
+
+def _shown(value: Any, name: str) -> str:
+    if isinstance(value, dict):
+        return str({key: "********" if isinstance(item, SecretStr) else item for key, item in value.items()})
+    if name == "database_url" and value and "@" in value:
+        scheme, rest = value.split("://", 1)
+        return f"{scheme}://********@{rest.rsplit('@', 1)[1]}"
+    return str(value)
+
+
+def _named_file() -> Path | None:
+    named = os.environ.get(SETTINGS_FILE_VARIABLE)
+    return Path(named) if named else None
+
+
+def _read_file(file: Path | None) -> dict[str, Any]:
+    if file is None:
+        return {}
+    try:
+        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"settings file {file}: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"settings file {file}: not YAML: {error}") from None
+    if document is None:
+        return {}
+    if not isinstance(document, dict):
+        raise ConfigurationError(f"settings file {file}: expected names and values at the top level")
+    return document

@@ -26,52 +26,62 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
 
     data_dir: Path = Field(
-        default=Path("cds-data"), description="Folder of the database and the films. Example: /var/lib/roentgen"
+        default=Path("cds-data"),
+        description="Folder of the database and the films. Example: /var/lib/roentgen",
     )
     config_dir: Path | None = Field(
-        default=None, description="A site's own configs/, laid over the packaged one entry by entry. Example: /etc/roentgen"
+        default=None,
+        description="A site's own configs/, laid over the packaged one entry by entry. Example: /etc/roentgen",
     )
     host: str = Field(default="127.0.0.1", description="Address to listen on. Example: 0.0.0.0")
     port: int = Field(default=8000, ge=1, le=65535, description="Port to listen on. Example: 8443")
     database_url: str | None = Field(
-        default=None, description="SQLAlchemy URL; default: SQLite in the data folder. Example: postgresql+psycopg://cds@db/cds"
+        default=None,
+        description="SQLAlchemy URL; default: SQLite in the data folder. Example: postgresql+psycopg://cds@db/cds",
     )
     public_url: str | None = Field(
         default=None,
         description="Address that clients use, for links and JWT audiences. Example: https://cds.hospital.example",
     )
     timezone: str = Field(default="UTC", description="Zone of dates without one. Example: Europe/Berlin")
-    tls_certificate: Path | None = Field(default=None, description="PEM certificate chain. Example: /etc/roentgen/tls.pem")
+    tls_certificate: Path | None = Field(
+        default=None, description="PEM certificate chain. Example: /etc/roentgen/tls.pem"
+    )
     tls_key: Path | None = Field(default=None, description="PEM private key. Example: /etc/roentgen/tls.key")
     trusted_proxy: str | None = Field(
         default=None, description="Address of a reverse proxy that ends TLS. Example: 10.0.0.4"
     )
     api_keys: dict[str, SecretStr] = Field(
         default_factory=dict,
-        description="Name -> key of clients of /api/v1 and the pages (JSON in the environment). Example: {\"ward\": \"...\"}",
+        description='Name -> key of clients of /api/v1 and the pages (JSON in the environment). Example: {"ward": "..."}',
     )
     jwt_issuers: dict[str, str] = Field(
         default_factory=dict,
-        description="Issuer -> address or file of its key set, for CDS Hooks clients. Example: {\"https://ehr\": \"https://ehr/jwks\"}",
+        description='Issuer -> address or file of its key set, for CDS Hooks clients. Example: {"https://ehr": "https://ehr/jwks"}',
     )
     fhir_hosts: tuple[str, ...] = Field(
-        default=(), description="Hosts from which missing prefetch may be fetched. Example: [\"fhir.hospital.example\"]"
+        default=(),
+        description='Hosts from which missing prefetch may be fetched. Example: ["fhir.hospital.example"]',
     )
     fhir_private_addresses: bool = Field(
         default=False, description="Whether those hosts may resolve to private addresses. Example: true"
     )
-    cors_origins: tuple[str, ...] = Field(default=(), description="Origins of browser clients. Example: [\"https://ehr\"]")
+    cors_origins: tuple[str, ...] = Field(
+        default=(), description='Origins of browser clients. Example: ["https://ehr"]'
+    )
     frame_ancestors: tuple[str, ...] = Field(
-        default=(), description="Origins that may frame the pages. Example: [\"https://ehr\"]"
+        default=(), description='Origins that may frame the pages. Example: ["https://ehr"]'
     )
     prevalence: dict[str, float] = Field(
         default_factory=dict,
-        description="Finding -> share of films at this site, to turn scores into probabilities. Example: {\"lung_opacity\": 0.12}",
+        description='Finding -> share of films at this site, to turn scores into probabilities. Example: {"lung_opacity": 0.12}',
     )
     inference_threads: int = Field(default=2, ge=1, le=256, description="Threads per film. Example: 4")
     worker_niceness: int = Field(default=10, ge=0, le=19, description="Priority given up by the worker. Example: 5")
     max_body_mb: int = Field(default=64, ge=1, le=2048, description="Largest request body. Example: 128")
-    fhir_budget_ms: int = Field(default=350, ge=50, le=5000, description="Time for fetching missing prefetch. Example: 300")
+    fhir_budget_ms: int = Field(
+        default=350, ge=50, le=5000, description="Time for fetching missing prefetch. Example: 300"
+    )
     override_quiet_hours: int = Field(
         default=24, ge=0, le=8760, description="Hours a card stays quiet after an override. Example: 72"
     )

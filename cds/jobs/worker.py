@@ -1,0 +1,132 @@
+"""The worker: one low-priority process that takes queued films and reports and stores what the models say of them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+from cds.jobs.queue import LEASE, Job, claim, fail, finish, release_dead, renew, worker_name
+from cds.logs import logger, place_of
+from cds.models import Models
+from cds.store import BlobFolder, Database
+from cds.store.films import store_imaging_result
+from cds.store.reports import store_report_result
+from cds.store.tables import FilmRow, ReportRow
+from nlp import ReportContext, StructuredReport
+from vision import ImagingResult, UnreadableImageError, read_radiograph
+from vision.result import Rejection
+
+_POLL_SECONDS = 0.2
+_log = logger(__name__)
+
+
+class Worker:
+    """Empties the queue until told to stop."""
+
+    def __init__(self, database: Database, blobs: BlobFolder, models: Models) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._models = models
+        self._name = worker_name()
+        self.stop = threading.Event()
+
+    def run(self, *, niceness: int = 0) -> None:
+        """Work until `stop` is set; first take back what a dead process left leased."""
+        if niceness:
+            os.nice(niceness)
+        with self._database.writing() as session:
+            released = release_dead(session, at=_now())
+        self._blobs.drop_unfinished()
+        _log.info("worker started", pid=os.getpid(), count=released)
+        while not self.stop.is_set():
+            if not self.run_one():
+                self.stop.wait(_POLL_SECONDS)
+
+    def run_one(self) -> bool:
+        """Do one job, if there is one; returns whether there was."""
+        with self._database.writing() as session:
+            job = claim(session, self._name, at=_now())
+        if job is None:
+            return False
+        started = time.perf_counter()
+        try:
+            with self._lease_kept(job):
+                self._do(job)
+        except Exception as error:  # noqa: BLE001 - whatever a model does, the job must not be lost
+            self._give_back(job, error)
+        else:
+            _log.info("job done", kind=job.kind, job=job.id, duration_ms=round(1000 * (time.perf_counter() - started)))
+        return True
+
+    def _do(self, job: Job) -> None:
+        work: dict[str, Callable[[Job], None]] = {
+            "analyse_film": self._analyse_film,
+            "extract_report": self._extract_report,
+        }
+        work[job.kind](job)
+
+    def _analyse_film(self, job: Job) -> None:
+        with self._database.reading() as session:
+            film = session.get_one(FilmRow, job.subject_id)
+        result = self._imaging_result(self._blobs.get(film.sha256))
+        with self._database.writing() as session:
+            if finish(session, job, self._name, at=_now()):
+                store_imaging_result(session, film.id, result, at=_now())
+
+    def _imaging_result(self, data: bytes) -> ImagingResult:
+        at = _now()
+        try:
+            return self._models.analyzer.analyze(read_radiograph(data), at=at)
+        except UnreadableImageError as error:
+            return ImagingResult(rejection=Rejection(code=error.code, reason=str(error)), analysed_at=at)
+
+    def _extract_report(self, job: Job) -> None:
+        with self._database.reading() as session:
+            report = session.get_one(ReportRow, job.subject_id)
+        text = self._blobs.get(report.sha256).decode("utf-8", "surrogatepass")
+        age = _age(report)
+        result: StructuredReport = self._models.extractor.extract(
+            text, ReportContext(age=age, sex=report.sex), at=_now()
+        )
+        with self._database.writing() as session:
+            if finish(session, job, self._name, at=_now()):
+                store_report_result(session, report.id, result, at=_now())
+
+    def _give_back(self, job: Job, error: Exception) -> None:
+        _log.error("job failed", kind=job.kind, job=job.id, attempt=job.attempt, **place_of(error))
+        with self._database.writing() as session:
+            given_up = fail(session, job, self._name, type(error).__name__, at=_now())
+            if given_up and job.kind == "analyse_film":
+                session.get_one(FilmRow, job.subject_id).status = "failed"
+
+    @contextlib.contextmanager
+    def _lease_kept(self, job: Job) -> Iterator[None]:
+        done = threading.Event()
+
+        def keep() -> None:
+            while not done.wait(LEASE.total_seconds() / 3):
+                with self._database.writing() as session:
+                    renew(session, job, self._name, at=_now())
+
+        keeper = threading.Thread(target=keep, name="lease", daemon=True)
+        keeper.start()
+        try:
+            yield
+        finally:
+            done.set()
+            keeper.join()
+
+
+def _age(report: ReportRow) -> int | None:
+    if report.birth_date is None:
+        return None
+    day = report.issued_at.date()
+    return day.year - report.birth_date.year - ((day.month, day.day) < (report.birth_date.month, report.birth_date.day))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

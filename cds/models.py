@@ -1,0 +1,37 @@
+"""The models in service, loaded and verified once per process, with what is refused and why."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from fusion.risks import RiskModels
+
+from cds.configuration import Configs
+from cds.settings import Settings
+from nlp import Extractor, Vocabulary
+from vision import Analyzer
+
+
+class Models:
+    """Vision, extractor and risks by the settings and configs in force; each is loaded when first asked for."""
+
+    def __init__(self, settings: Settings, configs: Configs) -> None:
+        self._settings = settings
+        self._configs = configs
+
+    @cached_property
+    def analyzer(self) -> Analyzer:
+        return Analyzer(threads=self._settings.inference_threads, prevalence=self._settings.prevalence)
+
+    @cached_property
+    def extractor(self) -> Extractor:
+        return Extractor(Vocabulary.from_documents(self._configs.documents("lexicon")))
+
+    @cached_property
+    def risks(self) -> RiskModels:
+        return RiskModels.load()
+
+    def status(self) -> list[dict[str, Any]]:
+        """Return one row per model: id, version, served or refused with the reason."""
+        return [*self.analyzer.status(), *self.risks.status()]

@@ -1,0 +1,134 @@
+"""Radiographs in the store: arrival, result, and which of them belong to a patient's identifiers.
+
+An arrival is one transaction: the row of the film and the job that will analyse it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import or_, select, tuple_
+from sqlalchemy.orm import Session
+
+from cds.jobs.queue import enqueue
+from cds.store.tables import FilmRow, ImagingResultRow
+from vision import ImagingResult
+
+
+@dataclass(frozen=True)
+class FilmHeader:
+    """What an arrival reads of a DICOM film: identity and technique, no pixels, no name."""
+
+    sop_instance_uid: str
+    study_instance_uid: str
+    series_instance_uid: str
+    identifier_system: str | None
+    identifier_value: str | None
+    accession_system: str | None
+    accession: str | None
+    birth_date: date | None
+    sex: str | None
+    taken_at: datetime | None
+
+
+@dataclass(frozen=True)
+class StoredFilm:
+    """A film with its result, if it has one."""
+
+    row: FilmRow
+    result: ImagingResult | None
+
+
+def add_film(session: Session, header: FilmHeader, sha256: str, *, source: str, at: datetime) -> tuple[FilmRow, bool]:
+    """Store an arrival and queue its analysis; returns the film and whether it is new.
+
+    The same instance with the same bytes is the same film; with other bytes it supersedes the earlier version.
+    """
+    same = session.scalar(
+        select(FilmRow).where(FilmRow.sop_instance_uid == header.sop_instance_uid, FilmRow.sha256 == sha256)
+    )
+    if same is not None:
+        return same, False
+    film = FilmRow(id=str(uuid.uuid4()), sha256=sha256, source=source, received_at=at, status="received")
+    for name in FilmHeader.__dataclass_fields__:
+        setattr(film, name, getattr(header, name))
+    earlier = session.scalars(
+        select(FilmRow).where(FilmRow.sop_instance_uid == header.sop_instance_uid, FilmRow.superseded_by.is_(None))
+    ).all()
+    session.add(film)
+    session.flush()
+    for row in earlier:
+        row.superseded_by = film.id
+    enqueue(session, "analyse_film", film.id, at=at)
+    return film, True
+
+
+def store_imaging_result(session: Session, film_id: str, result: ImagingResult, *, at: datetime) -> bool:
+    """Store the one result of a film; False when it has one already."""
+    if session.get(ImagingResultRow, film_id) is not None:
+        return False
+    rejected = result.rejection.code if result.rejection else None
+    session.add(
+        ImagingResultRow(film_id=film_id, result=result.model_dump(mode="json"), rejected=rejected, stored_at=at)
+    )
+    film = session.get_one(FilmRow, film_id)
+    film.status = "rejected" if rejected else "analysed"
+    return True
+
+
+def film_by_id(session: Session, film_id: str) -> StoredFilm | None:
+    row = session.get(FilmRow, film_id)
+    return None if row is None else _with_results(session, [row])[0]
+
+
+def films_of(
+    session: Session,
+    identifiers: Iterable[tuple[str, str]],
+    *,
+    accessions: Sequence[str] = (),
+    studies: Sequence[str] = (),
+) -> list[StoredFilm]:
+    """Return current films that an identifier, an accession number or a study names, newest first.
+
+    Whether a film may be joined with a patient is decided by `cds.identity`, not here.
+    """
+    wanted = list(identifiers)
+    values = [value for _, value in wanted]
+    conditions = [
+        tuple_(FilmRow.identifier_system, FilmRow.identifier_value).in_(wanted),
+        FilmRow.identifier_system.is_(None) & FilmRow.identifier_value.in_(values),
+        FilmRow.accession.in_(list(accessions)),
+        FilmRow.study_instance_uid.in_(list(studies)),
+    ]
+    rows = session.scalars(
+        select(FilmRow).where(or_(*conditions), FilmRow.superseded_by.is_(None)).order_by(FilmRow.received_at.desc())
+    ).all()
+    return sorted(_with_results(session, rows), key=lambda film: _time_of(film.row), reverse=True)
+
+
+def recent_films(session: Session, *, limit: int, before: datetime | None = None) -> list[StoredFilm]:
+    """Return current films by arrival, newest first."""
+    query = select(FilmRow).where(FilmRow.superseded_by.is_(None)).order_by(FilmRow.received_at.desc()).limit(limit)
+    if before is not None:
+        query = query.where(FilmRow.received_at < before)
+    return _with_results(session, session.scalars(query).all())
+
+
+def _with_results(session: Session, rows: Sequence[FilmRow]) -> list[StoredFilm]:
+    results: dict[str, Any] = {
+        row.film_id: row.result
+        for row in session.scalars(
+            select(ImagingResultRow).where(ImagingResultRow.film_id.in_([row.id for row in rows]))
+        )
+    }
+    return [
+        StoredFilm(row, ImagingResult.model_validate(results[row.id]) if row.id in results else None) for row in rows
+    ]
+
+
+def _time_of(row: FilmRow) -> datetime:
+    return row.taken_at or row.received_at

@@ -1,0 +1,118 @@
+"""Radiology reports in the store: versions, results, and which of them an identifier or a study names."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Literal
+
+from sqlalchemy import or_, select, tuple_
+from sqlalchemy.orm import Session
+
+from cds.jobs.queue import enqueue
+from cds.store.tables import ReportResultRow, ReportRow
+from nlp import StructuredReport
+
+ReportStatus = Literal["preliminary", "final", "amended", "corrected", "entered-in-error"]
+_RANK = {"preliminary": 0, "final": 1, "amended": 2, "corrected": 2, "entered-in-error": 3}
+
+
+@dataclass(frozen=True)
+class ReportHeader:
+    """What an arrival knows of a report besides its text."""
+
+    source: str
+    source_id: str
+    identifier_system: str | None
+    identifier_value: str | None
+    accession: str | None
+    study_instance_uid: str | None
+    birth_date: date | None
+    sex: str | None
+    status: ReportStatus
+    issued_at: datetime
+
+
+@dataclass(frozen=True)
+class StoredReport:
+    """A report with its result, if it has one."""
+
+    row: ReportRow
+    result: StructuredReport | None
+
+
+def add_report(session: Session, header: ReportHeader, sha256: str, *, at: datetime) -> tuple[ReportRow, bool]:
+    """Store a version of a report and queue its extraction; returns it and whether it is new.
+
+    A later version supersedes earlier ones whatever the order of arrival: by status (preliminary, then final, then
+    amended or corrected), then by time of issue.
+    """
+    versions = session.scalars(
+        select(ReportRow).where(ReportRow.source == header.source, ReportRow.source_id == header.source_id)
+    ).all()
+    same = next((row for row in versions if row.status == header.status and row.sha256 == sha256), None)
+    if same is not None:
+        return same, False
+    report = ReportRow(id=str(uuid.uuid4()), sha256=sha256, received_at=at)
+    for name in ReportHeader.__dataclass_fields__:
+        setattr(report, name, getattr(header, name))
+    session.add(report)
+    session.flush()
+    newest = max([*versions, report], key=lambda row: (_RANK[row.status], row.issued_at, row.received_at))
+    for row in [*versions, report]:
+        row.superseded_by = None if row is newest else newest.id
+    if report.status != "entered-in-error":
+        enqueue(session, "extract_report", report.id, at=at)
+    return report, True
+
+
+def store_report_result(session: Session, report_id: str, result: StructuredReport, *, at: datetime) -> bool:
+    """Store the one result of a report; False when it has one already."""
+    if session.get(ReportResultRow, report_id) is not None:
+        return False
+    session.add(ReportResultRow(report_id=report_id, result=result.model_dump(mode="json"), stored_at=at))
+    return True
+
+
+def report_by_id(session: Session, report_id: str) -> StoredReport | None:
+    row = session.get(ReportRow, report_id)
+    return None if row is None else _with_results(session, [row])[0]
+
+
+def reports_of(
+    session: Session,
+    identifiers: Iterable[tuple[str, str]],
+    *,
+    accessions: Sequence[str] = (),
+    studies: Sequence[str] = (),
+) -> list[StoredReport]:
+    """Return current reports that an identifier, an accession number or a study names, newest first."""
+    rows = session.scalars(
+        select(ReportRow)
+        .where(
+            or_(
+                tuple_(ReportRow.identifier_system, ReportRow.identifier_value).in_(list(identifiers)),
+                ReportRow.accession.in_(list(accessions)),
+                ReportRow.study_instance_uid.in_(list(studies)),
+            ),
+            ReportRow.superseded_by.is_(None),
+            ReportRow.status != "entered-in-error",
+        )
+        .order_by(ReportRow.issued_at.desc())
+    ).all()
+    return _with_results(session, rows)
+
+
+def _with_results(session: Session, rows: Sequence[ReportRow]) -> list[StoredReport]:
+    results = {
+        row.report_id: row.result
+        for row in session.scalars(
+            select(ReportResultRow).where(ReportResultRow.report_id.in_([row.id for row in rows]))
+        )
+    }
+    return [
+        StoredReport(row, StructuredReport.model_validate(results[row.id]) if row.id in results else None)
+        for row in rows
+    ]

@@ -1,0 +1,72 @@
+"""Augmentation that breaks what tells a source apart: resolution, compression, exposure, borders, pose."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from monai.transforms import Compose, RandAdjustContrast, RandAffine, RandFlip, RandGaussianNoise, RandGaussianSmooth
+from numpy.typing import NDArray
+
+from vision.prepare import Preparation, normalised
+
+
+class Augmentation:
+    """uint8 film (S x S) -> augmented network input (3 x size x size)."""
+
+    def __init__(self, preparation: Preparation, seed: int, *, degrade: float = 0.5) -> None:
+        self._preparation = preparation
+        self._degrade = degrade
+        self._random = np.random.default_rng(seed)
+        self._spatial = Compose(
+            [
+                RandFlip(prob=0.5, spatial_axis=1),
+                RandAffine(
+                    prob=0.9,
+                    rotate_range=0.2,
+                    shear_range=0.08,
+                    translate_range=12,
+                    scale_range=0.15,
+                    mode="bilinear",
+                    padding_mode="zeros",
+                ),
+            ]
+        )
+        self._intensity = Compose(
+            [
+                RandAdjustContrast(prob=0.7, gamma=(0.6, 1.6)),
+                RandGaussianSmooth(prob=0.2, sigma_x=(0.3, 1.2), sigma_y=(0.3, 1.2)),
+                RandGaussianNoise(prob=0.3, std=0.04),
+            ]
+        )
+        self._spatial.set_random_state(seed)
+        self._intensity.set_random_state(seed)
+
+    def __call__(self, film: NDArray[np.uint8]) -> NDArray[np.float32]:
+        pixels = self._degraded(self._cropped(film))
+        pixels = cv2.resize(pixels, (self._preparation.size, self._preparation.size), interpolation=cv2.INTER_LINEAR)
+        channel = self._spatial(pixels[None].astype(np.float32) / 255)
+        channel = self._intensity(channel)
+        image = np.clip(np.asarray(channel)[0], 0, 1)
+        gain, offset = self._random.uniform(0.85, 1.15), self._random.uniform(-0.08, 0.08)
+        return normalised(np.clip(image * gain + offset, 0, 1), self._preparation)
+
+    def _cropped(self, film: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Cut up to a tenth off each border: sources differ in collimation and in burned-in marks."""
+        side = film.shape[0]
+        top, bottom, left, right = (self._random.uniform(0, 0.1, 4) * side).astype(int)
+        return film[top : side - bottom, left : side - right]
+
+    def _degraded(self, film: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Bring a film to the resolution and compression of a worse source."""
+        if self._random.random() >= self._degrade:
+            return film
+        side = int(self._random.choice([64, 80, 112, 160]))
+        small = cv2.resize(film, (side, side), interpolation=cv2.INTER_AREA)
+        if self._random.random() < 0.5:
+            quality = int(self._random.integers(40, 95))
+            small = cv2.imdecode(
+                cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_GRAYSCALE
+            )
+        method = int(self._random.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC]))
+        degraded: NDArray[np.uint8] = cv2.resize(small, film.shape[::-1], interpolation=method)
+        return degraded

@@ -1,0 +1,186 @@
+"""Trains the networks of one task: one per fold, with checkpoints, resumable.
+
+Fold k of n is trained without the patients of fold k, so every film has a prediction of a network that has not seen
+its patient.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from vision.prepare import Preparation, normalised, resized
+from vision.training.augment import Augmentation
+from vision.training.datasets import FilmSet, fold_of
+from vision.training.network import ChestNetwork
+
+Progress = Callable[[int, int, float], None]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a training run."""
+
+    size: int = 224
+    folds: int = 3
+    epochs: int = 10
+    batch: int = 32
+    rate: float = 4e-4
+    weight_decay: float = 0.02
+    ema: float = 0.99
+    degrade: float = 0.5
+    balance: str | None = None
+    seed: int = 7
+
+
+def train_fold(
+    films: FilmSet, recipe: Recipe, fold: int, folder: Path, *, progress: Progress | None = None
+) -> ChestNetwork:
+    """Train the network of one fold and return its averaged weights.
+
+    folder    holds `fold<k>.pt`: written after every epoch; a run that was cut off goes on from there
+    progress  called with (step, steps, loss)
+    """
+    torch.manual_seed(recipe.seed + fold)
+    chosen = np.array([fold_of(group, recipe.folds) != fold for group in films.groups])
+    index = np.flatnonzero(chosen)
+    network = ChestNetwork(len(films.labels)).to(memory_format=torch.channels_last)
+    average = copy.deepcopy(network).eval()
+    optimiser = torch.optim.AdamW(network.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay)
+    steps_per_epoch = len(index) // recipe.batch
+    steps = steps_per_epoch * recipe.epochs
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _warm_cosine(step, steps))
+    checkpoint = folder / f"fold{fold}.pt"
+    first = _resume(checkpoint, network, average, optimiser, schedule)
+    augment = Augmentation(Preparation(size=recipe.size), recipe.seed * 1000 + fold * 100 + first, degrade=recipe.degrade)
+    random = np.random.default_rng((recipe.seed, fold, first))
+    emphasis = _emphasis(films, index)
+    for epoch in range(first, recipe.epochs):
+        network.train()
+        order = _order(films, index, recipe, random)
+        for number in range(steps_per_epoch):
+            rows = order[number * recipe.batch : (number + 1) * recipe.batch]
+            loss = _step(network, films, rows, augment, emphasis, optimiser)
+            schedule.step()
+            _update_average(average, network, recipe.ema, epoch * steps_per_epoch + number)
+            if progress is not None:
+                progress(epoch * steps_per_epoch + number + 1, steps, loss)
+        _save(checkpoint, network, average, optimiser, schedule, epoch + 1)
+    return average
+
+
+def predict(network: ChestNetwork, films: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
+    """Return logits [N, K] of stored films, mean of the film and its mirror image."""
+    preparation = Preparation(size=size)
+    network.eval()
+    outputs = []
+    with torch.inference_mode():
+        for start in range(0, len(films), 32):
+            batch = np.stack(
+                [normalised(resized(f.astype(np.float32) / 255, size), preparation) for f in films[start : start + 32]]
+            )
+            images = torch.from_numpy(batch).to(memory_format=torch.channels_last)
+            outputs.append(network(images).float().numpy())
+    return np.concatenate(outputs)
+
+
+def train(films: FilmSet, recipe: Recipe, folder: Path, *, progress: Progress | None = None) -> NDArray[np.float32]:
+    """Train every fold; returns the out-of-fold logits [N, K], also written to `out_of_fold.npy`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "recipe.json").write_text(json.dumps(asdict(recipe)))
+    logits = np.full((len(films.films), len(films.labels)), np.nan, np.float32)
+    for fold in range(recipe.folds):
+        network = train_fold(films, recipe, fold, folder, progress=progress)
+        held_out = np.array([fold_of(group, recipe.folds) == fold for group in films.groups])
+        logits[held_out] = predict(network, films.films[held_out], recipe.size)
+        np.save(folder / "out_of_fold.npy", logits)
+    return logits
+
+
+def _step(
+    network: ChestNetwork,
+    films: FilmSet,
+    rows: NDArray[np.int64],
+    augment: Augmentation,
+    emphasis: Tensor,
+    optimiser: torch.optim.Optimizer,
+) -> float:
+    images = torch.from_numpy(np.stack([augment(films.films[row]) for row in rows]))
+    targets = torch.from_numpy(films.targets[rows])
+    weights = torch.from_numpy(films.weights[rows]) * ~torch.isnan(targets)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = network(images.to(memory_format=torch.channels_last))
+    raw = nn.functional.binary_cross_entropy_with_logits(logits.float(), targets.nan_to_num(0.0), reduction="none")
+    weights = weights * (1 + (emphasis - 1) * targets.nan_to_num(0.0))
+    loss = (raw * weights).sum() / weights.sum().clamp(min=1)
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+    optimiser.step()
+    return float(loss.detach())
+
+
+def _emphasis(films: FilmSet, index: NDArray[np.int64]) -> Tensor:
+    """Return per label how much more a positive counts, up to 4, so that rare findings are learned too."""
+    targets = films.targets[index]
+    positives = np.nansum(targets, 0)
+    negatives = np.nansum(1 - targets, 0)
+    return torch.from_numpy(np.clip(np.sqrt(negatives / np.maximum(positives, 1)), 1, 4).astype(np.float32))
+
+
+def _order(films: FilmSet, index: NDArray[np.int64], recipe: Recipe, random: np.random.Generator) -> NDArray[np.int64]:
+    if recipe.balance is None:
+        return random.permutation(index)
+    target = films.targets[index, films.labels.index(recipe.balance)]
+    share = np.where(target == 1, 0.5 / (target == 1).sum(), 0.5 / (target == 0).sum())
+    return random.choice(index, len(index), p=share)
+
+
+def _warm_cosine(step: int, steps: int) -> float:
+    warm = max(1, steps // 20)
+    return (step + 1) / warm if step < warm else 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+
+
+def _update_average(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
+    keep = min(decay, (1 + step) / (10 + step))
+    with torch.no_grad():
+        for mean, value in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
+            if mean.dtype.is_floating_point:
+                mean.mul_(keep).add_(value, alpha=1 - keep)
+            else:
+                mean.copy_(value)
+
+
+def _save(path: Path, network: nn.Module, average: nn.Module, optimiser: object, schedule: object, epoch: int) -> None:
+    state = {
+        "network": network.state_dict(),
+        "average": average.state_dict(),
+        "optimiser": optimiser.state_dict(),  # type: ignore[attr-defined]
+        "schedule": schedule.state_dict(),  # type: ignore[attr-defined]
+        "epoch": epoch,
+        "saved_at": time.time(),
+    }
+    temporary = path.with_suffix(".writing")
+    torch.save(state, temporary)
+    temporary.replace(path)
+
+
+def _resume(path: Path, network: nn.Module, average: nn.Module, optimiser: object, schedule: object) -> int:
+    if not path.is_file():
+        return 0
+    state = torch.load(path, weights_only=True)
+    network.load_state_dict(state["network"])
+    average.load_state_dict(state["average"])
+    optimiser.load_state_dict(state["optimiser"])  # type: ignore[attr-defined]
+    schedule.load_state_dict(state["schedule"])  # type: ignore[attr-defined]
+    return int(state["epoch"])

@@ -1,0 +1,252 @@
+"""Resources -> `Patient`. One bad resource or value is dropped by name and the rest goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from fusion.assessment import Dropped
+from fusion.errors import NoPatientError, TwoPatientsError
+from fusion.facts import (
+    Allergy,
+    Condition,
+    Encounter,
+    Imaging,
+    Medication,
+    Observation,
+    Patient,
+    Smoking,
+)
+from fusion.record.codes import allergy_keys, codings_of, condition_keys, medication_keys, texts_of
+from fusion.record.observations import observations_of
+from fusion.record.times import day, effective, full_date, moment
+
+CLOCK_SKEW = timedelta(minutes=10)
+_INACTIVE = {"inactive", "resolved", "remission"}
+_NOT_TRUE = {"refuted", "entered-in-error", "unconfirmed"}
+_ICU_WORDS = ("intensive", "icu", "critical care")
+
+
+@dataclass
+class _Gathered:
+    at: datetime
+    patient: Mapping[str, Any]
+    observations: list[Observation] = field(default_factory=list)
+    conditions: list[Condition] = field(default_factory=list)
+    medications: list[Medication] = field(default_factory=list)
+    allergies: list[Allergy] = field(default_factory=list)
+    encounters: list[Encounter] = field(default_factory=list)
+    imaging: list[Imaging] = field(default_factory=list)
+    dropped: list[Dropped] = field(default_factory=list)
+
+    def drop(self, reference: str, reason: str) -> None:
+        self.dropped.append(Dropped(reference=reference, reason=reason))
+
+
+def read_patient(resources: Iterable[Any], *, patient_id: str | None = None, at: datetime) -> Patient:
+    """Return the facts of one patient as known at a time.
+
+    resources   FHIR R4 resources in JSON form; other shapes are dropped by name
+    patient_id  id of the Patient that is meant; without it there must be exactly one
+    at          the time of the assessment; what lies after it is dropped
+
+    Raises NoPatientError, or TwoPatientsError when the Patient resources are of two people.
+    """
+    listed = [resource for resource in resources if isinstance(resource, Mapping)]
+    gathered = _Gathered(at, _the_patient(listed, patient_id))
+    own = str(gathered.patient.get("id") or "")
+    seen: set[str] = set()
+    for number, resource in enumerate(listed):
+        kind = resource.get("resourceType")
+        read = _READERS.get(kind) if isinstance(kind, str) else None
+        if read is None:
+            continue
+        reference = f"{kind}/{resource.get('id', f'#{number}')}"[:120]
+        if reference in seen:
+            gathered.drop(reference, "came twice; the first is used")
+            continue
+        seen.add(reference)
+        if not _is_about(resource, own):
+            gathered.drop(reference, "is about another patient")
+            continue
+        try:
+            read(gathered, resource, reference)
+        except (AttributeError, TypeError, ValueError, KeyError, IndexError, OverflowError):
+            gathered.drop(reference, f"is not shaped as a FHIR R4 {kind}")
+    return _finished(gathered)
+
+
+def _the_patient(resources: list[Mapping[str, Any]], patient_id: str | None) -> Mapping[str, Any]:
+    patients = {str(r.get("id") or ""): r for r in resources if r.get("resourceType") == "Patient"}
+    if len(patients) > 1:
+        raise TwoPatientsError(f"{len(patients)} Patient resources came together; send one patient at a time")
+    if not patients:
+        raise NoPatientError("no Patient resource; send the Patient with the rest")
+    identifier, patient = next(iter(patients.items()))
+    if patient_id is not None and identifier != patient_id:
+        raise NoPatientError("the Patient resource is not the patient that the request names")
+    return patient
+
+
+def _is_about(resource: Mapping[str, Any], own: str) -> bool:
+    for name in ("subject", "patient", "beneficiary"):
+        reference = resource.get(name)
+        if isinstance(reference, Mapping) and isinstance(reference.get("reference"), str):
+            target = reference["reference"]
+            if target.startswith("#"):
+                return True
+            return bool(target.rsplit("/", 1)[-1].removeprefix("urn:uuid:") == own)
+    return True
+
+
+def _observation(gathered: _Gathered, resource: Mapping[str, Any], reference: str) -> None:
+    for item in observations_of(resource, reference):
+        if isinstance(item, Dropped):
+            gathered.dropped.append(item)
+        elif item.at > gathered.at + CLOCK_SKEW:
+            gathered.drop(reference, f"{item.key}: dated after the time of the assessment")
+        else:
+            gathered.observations.append(item if item.at <= gathered.at else replace(item, at=gathered.at))
+
+
+def _condition(gathered: _Gathered, resource: Mapping[str, Any], reference: str) -> None:
+    verification = {code for _, code in codings_of(resource.get("verificationStatus"))}
+    if verification & _NOT_TRUE:
+        gathered.drop(reference, f"verification status {sorted(verification & _NOT_TRUE)[0]}")
+        return
+    keys = condition_keys(resource.get("code"))
+    if keys:
+        clinical = {code for _, code in codings_of(resource.get("clinicalStatus"))}
+        active = not clinical & _INACTIVE and "abatementDateTime" not in resource
+        gathered.conditions.append(Condition(keys, active, day(resource.get("onsetDateTime")), reference))
+
+
+def _medication(gathered: _Gathered, resource: Mapping[str, Any], reference: str) -> None:
+    keys = medication_keys(resource.get("medicationCodeableConcept"))
+    status = resource.get("status")
+    if status == "entered-in-error" or not keys:
+        return
+    period = resource.get("effectivePeriod") if isinstance(resource.get("effectivePeriod"), Mapping) else {}
+    start = day(resource.get("authoredOn")) or day(resource.get("effectiveDateTime")) or day(period.get("start"))  # type: ignore[union-attr]
+    end = day(period.get("end"))  # type: ignore[union-attr]
+    gathered.medications.append(Medication(keys, status in ("active", "intended", "on-hold"), start, end, reference))
+
+
+def _allergy(gathered: _Gathered, resource: Mapping[str, Any], reference: str) -> None:
+    if {code for _, code in codings_of(resource.get("verificationStatus"))} & _NOT_TRUE:
+        return
+    keys = allergy_keys(resource.get("code"))
+    reactions = resource.get("reaction") if isinstance(resource.get("reaction"), list) else []
+    for reaction in reactions:  # type: ignore[union-attr]
+        keys |= allergy_keys(reaction.get("substance"))
+    if keys:
+        ranks = {"mild": 0, "moderate": 1, "severe": 2}
+        severities = [r.get("severity") for r in reactions if r.get("severity") in ranks]  # type: ignore[union-attr]
+        worst = max(severities, key=lambda severity: ranks[severity], default=None)
+        if worst is None and resource.get("criticality") == "high":
+            worst = "severe"
+        gathered.allergies.append(Allergy(keys, worst, reference))
+
+
+def _encounter(gathered: _Gathered, resource: Mapping[str, Any], reference: str) -> None:
+    period = resource.get("period") if isinstance(resource.get("period"), Mapping) else {}
+    places = [t for loc in resource.get("location") or [] for t in texts_of((loc.get("physicalType")))]
+    places += [str(loc.get("location", {}).get("display", "")) for loc in resource.get("location") or []]
+    places += [t for kind in resource.get("type") or [] for t in texts_of(kind)]
+    icu = any(word in place.lower() for place in places for word in _ICU_WORDS)
+    kind = resource.get("class")
+    code = str(kind.get("code")) if isinstance(kind, Mapping) and kind.get("code") else None
+    start, end = moment(period.get("start")), moment(period.get("end"))  # type: ignore[union-attr]
+    gathered.encounters.append(Encounter(code, icu, start, end, reference))
+
+
+def _service_request(gathered: _Gathered, resource: Mapping[str, Any], reference: str) -> None:
+    if resource.get("status") in ("active", "on-hold") and resource.get("intent") != "proposal":
+        at = effective(resource, "authoredOn", "occurrenceDateTime", "occurrencePeriod")
+        _add_imaging(gathered, resource.get("code"), None, at, "ordered", reference)
+
+
+def _imaging_study(gathered: _Gathered, resource: Mapping[str, Any], reference: str) -> None:
+    series = [s for s in resource.get("series") or [] if isinstance(s, Mapping)]
+    modality = next((str(s["modality"]["code"]) for s in series if isinstance(s.get("modality"), Mapping)), None)
+    concept = next((c for c in resource.get("procedureCode") or [] if isinstance(c, Mapping)), None)
+    text = {"text": resource.get("description")} if resource.get("description") else None
+    if resource.get("status") not in ("cancelled", "entered-in-error"):
+        _add_imaging(gathered, concept or text, modality, effective(resource, "started"), "done", reference)
+
+
+def _done(gathered: _Gathered, resource: Mapping[str, Any], reference: str) -> None:
+    if resource.get("status") in ("completed", "final", "amended", "corrected", "preliminary", "in-progress"):
+        at = effective(
+            resource, "performedDateTime", "performedPeriod", "effectiveDateTime", "effectivePeriod", "issued"
+        )
+        _add_imaging(gathered, resource.get("code"), None, at, "done", reference)
+        keys = condition_keys(resource.get("code"))
+        if keys:
+            gathered.conditions.append(Condition(keys, True, at.date() if at else None, reference))
+
+
+def _add_imaging(
+    gathered: _Gathered, concept: Any, modality: str | None, at: datetime | None, status: str, reference: str
+) -> None:
+    codes = frozenset(codings_of(concept))
+    text = next(texts_of(concept), None)
+    if (codes or text or modality) and (at is None or at <= gathered.at + CLOCK_SKEW):
+        gathered.imaging.append(Imaging(codes, modality, text, at, status, reference))
+
+
+_READERS: Mapping[str, Callable[[_Gathered, Mapping[str, Any], str], None]] = {
+    "Observation": _observation,
+    "Condition": _condition,
+    "MedicationRequest": _medication,
+    "MedicationStatement": _medication,
+    "AllergyIntolerance": _allergy,
+    "Encounter": _encounter,
+    "ServiceRequest": _service_request,
+    "ImagingStudy": _imaging_study,
+    "DiagnosticReport": _done,
+    "Procedure": _done,
+}
+
+
+def _finished(gathered: _Gathered) -> Patient:
+    source = gathered.patient
+    identifiers = source.get("identifier")
+    sex = source.get("gender")
+    born = full_date(source.get("birthDate"))
+    if born is not None and born > gathered.at.date():
+        born = None
+        gathered.drop("Patient.birthDate", "lies after the time of the assessment")
+    return Patient(
+        id=str(source.get("id") or ""),
+        identifiers=tuple(
+            (str(i["system"]), str(i["value"]))
+            for i in (identifiers if isinstance(identifiers, list) else ())
+            if isinstance(i, Mapping) and i.get("system") and i.get("value")
+        ),
+        birth_date=born,
+        sex=sex if sex in ("male", "female", "other", "unknown") else None,
+        deceased=bool(source.get("deceasedBoolean") or source.get("deceasedDateTime")),
+        observations=tuple(gathered.observations),
+        conditions=tuple(gathered.conditions),
+        medications=tuple(gathered.medications),
+        allergies=tuple(gathered.allergies),
+        encounters=tuple(gathered.encounters),
+        imaging=tuple(gathered.imaging),
+        smoking=_smoking(gathered.observations),
+        dropped=tuple(gathered.dropped),
+    )
+
+
+def _smoking(observations: list[Observation]) -> Smoking:
+    def newest(key: str) -> Observation | None:
+        return max((o for o in observations if o.key == key), key=lambda o: o.at, default=None)
+
+    status, years = newest("smoking_status"), newest("pack_years")
+    return Smoking(
+        status=str(status.value) if status else None,
+        pack_years=float(years.value) if years else None,
+        reference=status.reference if status else None,
+    )

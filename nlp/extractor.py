@@ -1,0 +1,92 @@
+"""The extractor: report text in, structured report out; a pure function over text and context."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+
+from spacy.language import Language
+
+from nlp.embedding import embed
+from nlp.language import LanguageGate
+from nlp.pipeline import build_pipeline
+from nlp.offsets import OriginalSpans
+from nlp.reading import Reading, ReportContext, reading_of
+from nlp.result import StructuredReport
+from nlp.source import SourceText, read_source
+from nlp.tokens import read_stream
+from nlp.verdicts import Judge, in_body
+from nlp.vocabulary import Vocabulary
+
+MODEL = "rules"
+MODEL_VERSION = "1.0"
+
+
+class Extractor:
+    """Reads radiology reports with one vocabulary.
+
+    `learned` adds the packaged learned part where it is installed; the rules alone need no model.
+    One extractor serves one thread at a time; its memory does not grow with the reports read.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, *, learned: bool = True) -> None:
+        self._pipeline: Language = build_pipeline(vocabulary)
+        self._forms = vocabulary.word_forms()
+        self._gate = LanguageGate(vocabulary.languages)
+        self._judge = Judge(vocabulary)
+        self._learned = learned
+
+    def extract(
+        self, text: str, context: ReportContext | None = None, *, at: datetime | None = None
+    ) -> StructuredReport:
+        """The structured report of one text; `at` stamps the result (default: now).
+
+        A text that is empty, binary, too long or in another language gives a result with a `refusal`.
+        """
+        stamp = at or datetime.now(UTC)
+        refusal = self._gate.refusal_of_text(text)
+        if refusal is not None:
+            return _refused(refusal, stamp)
+        source = read_source(text)
+        stream = read_stream(source.plain, self._forms)
+        refusal = self._gate.refusal_of_words(stream)
+        if refusal is not None:
+            return _refused(refusal, stamp)
+        with self._pipeline.memory_zone():
+            doc = self._pipeline.make_doc(source.plain)
+            doc.user_data["reading"] = Reading(stream, context or ReportContext())
+            for _, component in self._pipeline.pipeline:
+                doc = component(doc)
+            reading = reading_of(doc)
+        return self._result(source, reading, stamp)
+
+    def extract_many(
+        self, texts: Iterable[str | tuple[str, ReportContext | None]], *, at: datetime | None = None
+    ) -> Iterator[StructuredReport]:
+        """The structured reports of many texts, in order."""
+        for item in texts:
+            text, context = (item, None) if isinstance(item, str) else item
+            yield self.extract(text, context, at=at)
+
+    def _result(self, source: SourceText, reading: Reading, stamp: datetime) -> StructuredReport:
+        spans = OriginalSpans(source, reading)
+        body = [mention for mention in reading.mentions if in_body(mention, reading.sentences)]
+        return StructuredReport(
+            sections=spans.sections(),
+            findings=tuple(spans.mention(mention) for mention in reading.mentions),
+            recommendations=tuple(spans.moved(item) for item in reading.recommendations),
+            critical=tuple(spans.moved(item) for item in reading.critical),
+            communication=spans.communication(),
+            scores=reading.scores,
+            inconsistencies=tuple(spans.inconsistency(item) for item in reading.inconsistencies),
+            labels=self._judge.labels(body),
+            normal=self._judge.normal(body),
+            embedding=embed(body),
+            model=MODEL,
+            model_version=MODEL_VERSION,
+            extracted_at=stamp,
+        )
+
+
+def _refused(reason: str, stamp: datetime) -> StructuredReport:
+    return StructuredReport(refusal=reason, model=MODEL, model_version=MODEL_VERSION, extracted_at=stamp)

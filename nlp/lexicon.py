@@ -1,0 +1,205 @@
+"""The entries of the lexicon documents: what a hospital may write, typed.
+
+Knows no text and no file: only the shape of one entry of each kind. Every entry has an `id`, so
+that a site's document can replace or add it, and so that a result can name the rule that fired.
+Phrases are words separated by spaces, in any case; `(a|b)` means either, `(a|)` means
+optional, and groups nest.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from nlp.result import Assertion, Change, Laterality
+
+_GROUP = re.compile(r"\(([^()]*)\)")
+_MAX_EXPANSION = 4000
+
+Direction = Literal["forward", "backward", "both", "pseudo", "terminate"]
+Modality = Literal["CT", "MR", "XR", "US", "MG", "DXA", "PET", "biopsy", "clinical", "lab", "other"]
+
+
+def expand(pattern: str) -> list[str]:
+    """All phrases that a pattern with `(a|b)` groups stands for, innermost groups first.
+
+    Raises ValueError for unbalanced parentheses, an empty phrase or too many phrases.
+    """
+    innermost = _GROUP.search(pattern)
+    if innermost is None:
+        if set(pattern) & set("()|"):
+            raise ValueError(f"unbalanced parentheses in {pattern!r}")
+        phrase = " ".join(pattern.casefold().split())
+        if not phrase:
+            raise ValueError("an empty phrase")
+        return [phrase]
+    before, after = pattern[: innermost.start()], pattern[innermost.end() :]
+    phrases = [phrase for option in innermost[1].split("|") for phrase in expand(before + option + after)]
+    if len(phrases) > _MAX_EXPANSION:
+        raise ValueError(f"{pattern!r} stands for more than {_MAX_EXPANSION} phrases")
+    return list(dict.fromkeys(phrases))
+
+
+def _expand_all(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(phrase for pattern in patterns for phrase in expand(pattern)))
+
+
+Phrases = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_expand_all)]
+OptionalPhrases = Annotated[tuple[str, ...], AfterValidator(_expand_all)]
+
+
+class Entry(BaseModel):
+    """Anything with an id; unknown keys are mistakes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")
+
+
+class FindingTerm(Entry):
+    """Words that name a finding by themselves."""
+
+    finding: str
+    phrases: Phrases
+
+
+class IgnoredTerm(Entry):
+    """Words that look like a finding and are none, such as `mass effect`."""
+
+    phrases: Phrases
+
+
+class Term(Entry):
+    """A part of the body, or a quality, that compositions join into findings."""
+
+    phrases: Phrases
+
+
+class Composition(Entry):
+    """A finding said as a part and its quality, such as `the heart is mildly enlarged`.
+
+    `part` and `quality` name terms; at most `gap` words lie between them. With `assertion` absent
+    the words deny the finding, such as `the heart is normal in size`.
+    """
+
+    finding: str
+    part: tuple[str, ...] = Field(min_length=1)
+    quality: tuple[str, ...] = Field(min_length=1)
+    order: Literal["part_first", "quality_first", "either"] = "either"
+    gap: int = Field(default=5, ge=0, le=20)
+    assertion: Literal["present", "absent"] = "present"
+
+
+class ContextModifier(Entry):
+    """Words that change how findings in their scope are asserted (ConText, Harkema 2009).
+
+    `pseudo` modifiers only shield their words; `terminate` modifiers end the scope of others.
+    `scope` is the greatest number of words it reaches.
+    """
+
+    assertion: Assertion | None = None
+    direction: Direction
+    phrases: Phrases
+    scope: int | None = Field(default=None, ge=1)
+
+
+class SectionTitle(Entry):
+    """Titles of a section; its id is the section's name."""
+
+    phrases: Phrases
+
+
+class SeverityTerm(Entry):
+    value: str
+    phrases: Phrases
+
+
+class ChangeTerm(Entry):
+    value: Change
+    phrases: Phrases
+
+
+class LocationTerm(Entry):
+    """A place; `laterality` when the words give the side as well."""
+
+    value: str | None = None
+    laterality: Laterality | None = None
+    phrases: Phrases
+
+
+class RecommendationTrigger(Entry):
+    """Words that ask for a next step; a `weak` one only counts beside a modality."""
+
+    strength: Literal["strong", "moderate", "weak"]
+    needs_modality: bool = True
+    phrases: Phrases
+
+
+class ModalityTerm(Entry):
+    modality: Modality
+    body_part: str | None = None
+    phrases: Phrases
+
+
+class BodyPartTerm(Entry):
+    value: str
+    phrases: Phrases
+
+
+class WordList(Entry):
+    """A plain list of phrases that one step of the pipeline looks for."""
+
+    phrases: Phrases
+
+
+class IntervalTerm(Entry):
+    """Words for a time span without a number, such as `annual`; days from the report."""
+
+    days_min: int = Field(ge=0)
+    days_max: int = Field(ge=0)
+    phrases: Phrases
+
+
+class CriticalTerm(Entry):
+    """A finding that must be told; with `severity` or `change` only when the words give one of them."""
+
+    finding: str
+    urgency: Literal[1, 2, 3]
+    severity: tuple[str, ...] = ()
+    change: tuple[Change, ...] = ()
+    phrases: OptionalPhrases = ()
+
+
+class SupersededFinding(Entry):
+    """A finding that another names more exactly: of two overlapping mentions the exact one stays."""
+
+    finding: str
+    implied_by: tuple[str, ...] = Field(min_length=1)
+
+
+class VerdictRule(Entry):
+    """How mentions of a finding add up to the verdict on the report.
+
+    `possible_counts`: a hedged mention makes the report positive, as human coders of chest reports
+    do for most findings. `implied_by`: present mentions of these findings count too.
+    """
+
+    finding: str
+    possible_counts: bool = True
+    historical_counts: bool = False
+    implied_by: tuple[str, ...] = ()
+
+
+class NormalRule(Entry):
+    """Findings whose presence does not make a report abnormal."""
+
+    ignored: tuple[str, ...] = ()
+
+
+class Language(Entry):
+    """Frequent small words by which a language is told from others."""
+
+    accepted: bool = False
+    phrases: Phrases

@@ -1,0 +1,29 @@
+"""The spaCy pipeline in the order of the data, built from a vocabulary.
+
+sections -> sentences -> mentions -> context -> attributes -> recommendations -> consistency
+"""
+
+from __future__ import annotations
+
+import spacy
+from spacy.language import Language
+
+from nlp import attributes, consistency, context, mentions, recommendations, sections, sentences
+from nlp.tokens import ReportTokenizer
+from nlp.vocabulary import Vocabulary
+
+COMPONENTS = (sections, sentences, mentions, context, attributes, recommendations, consistency)
+"""The modules that register the factories; named so that none is left out."""
+
+
+def build_pipeline(vocabulary: Vocabulary) -> Language:
+    """A blank English pipeline with the components of this package."""
+    pipeline = spacy.blank("en")
+    pipeline.tokenizer = ReportTokenizer(pipeline.vocab)
+    document = vocabulary.model_dump(mode="json")
+    titles = {title.id: list(title.phrases) for title in vocabulary.sections}
+    pipeline.add_pipe("report_sections", config={"titles": titles})
+    pipeline.add_pipe("report_sentences", config={"abbreviations": list(vocabulary.words("abbreviations"))})
+    for name in ("mentions", "context", "attributes", "recommendations", "consistency"):
+        pipeline.add_pipe(f"report_{name}", config={"vocabulary": document})
+    return pipeline

@@ -1,0 +1,103 @@
+"""What the components of the pipeline hand on to each other: one report in the course of being read.
+
+Lives on the spaCy document as `doc._.reading`. Positions are word indices of the stream unless a
+name says otherwise; character offsets are those of the plain text, mapped back only in the result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from spacy.tokens import Doc
+
+from nlp.result import (
+    Assertion,
+    Change,
+    Communication,
+    CriticalResult,
+    Inconsistency,
+    Laterality,
+    Recommendation,
+    SizeMeasurement,
+)
+from nlp.tokens import WordStream
+
+
+@dataclass(frozen=True, slots=True)
+class ReportContext:
+    """What is known about a report beside its text; all optional."""
+
+    age: float | None = None
+    sex: str | None = None
+    ordered_exam: str | None = None
+    laterality: Laterality | None = None
+
+
+@dataclass(slots=True)
+class SectionSpan:
+    """A section: character offsets of the heading and of the body."""
+
+    name: str
+    start: int
+    end: int
+    title_start: int
+
+
+@dataclass(slots=True)
+class Sentence:
+    """Words `first` to `last` (exclusive) inside one section."""
+
+    first: int
+    last: int
+    section: str
+
+
+@dataclass(slots=True)
+class DraftMention:
+    """A finding mention while its context and attributes are worked out.
+
+    `first` to `last` are the words of the mention; `head_first` to `head_last` those that context
+    must reach (the quality, when the mention joins a part and its quality).
+    """
+
+    finding: str
+    rule: str
+    sentence: int
+    first: int
+    last: int
+    head_first: int
+    head_last: int
+    assertion: Assertion = "present"
+    assertion_rule: str | None = None
+    laterality: Laterality | None = None
+    location: str | None = None
+    severity: str | None = None
+    change: Change | None = None
+    measurements: tuple[SizeMeasurement, ...] = ()
+
+
+@dataclass(slots=True)
+class Reading:
+    """One report being read."""
+
+    stream: WordStream
+    context: ReportContext
+    sections: list[SectionSpan] = field(default_factory=list)
+    sentences: list[Sentence] = field(default_factory=list)
+    mentions: list[DraftMention] = field(default_factory=list)
+    recommendations: list[Recommendation] = field(default_factory=list)
+    critical: list[CriticalResult] = field(default_factory=list)
+    communication: Communication = field(default_factory=lambda: Communication(documented=False))
+    scores: dict[str, Any] = field(default_factory=dict)
+    inconsistencies: list[Inconsistency] = field(default_factory=list)
+
+    def mentions_of(self, sentence: int) -> list[DraftMention]:
+        """Mentions of one sentence in their order."""
+        return [mention for mention in self.mentions if mention.sentence == sentence]
+
+
+def reading_of(doc: Doc) -> Reading:
+    """The reading that a document carries."""
+    reading: Reading = doc.user_data["reading"]
+    return reading

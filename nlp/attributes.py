@@ -115,7 +115,9 @@ def _own_sizes(sizes: Sequence[Measurement], reading: Reading, first: int, last:
     )
 
 
-@Language.factory("report_attributes", default_config={"vocabulary": {}})
 def make_attribute_reader(nlp: Language, name: str, vocabulary: dict[str, object]) -> AttributeReader:
-    """Registers the component with spaCy."""
+    """The component, as spaCy makes it."""
     return AttributeReader(Vocabulary.model_validate(vocabulary))
+
+
+Language.factory("report_attributes", default_config={"vocabulary": {}}, func=make_attribute_reader)

@@ -18,7 +18,9 @@ class ConsistencyChecker:
         return doc
 
 
-@Language.factory("report_consistency", default_config={"vocabulary": {}})
 def make_consistency(nlp: Language, name: str, vocabulary: dict[str, object]) -> ConsistencyChecker:
-    """Registers the component with spaCy."""
+    """The component, as spaCy makes it."""
     return ConsistencyChecker(Vocabulary.model_validate(vocabulary))
+
+
+Language.factory("report_consistency", default_config={"vocabulary": {}}, func=make_consistency)

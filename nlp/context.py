@@ -59,15 +59,26 @@ def _assert(mention: DraftMention, modifiers: Sequence[_Found], sentence: Senten
     for match, modifier in modifiers:
         if modifier.assertion is not None and _reaches(match, modifier, mention, modifiers, sentence):
             reached.setdefault(modifier.assertion, modifier.id)
+            if modifier.assertion == "possible" and not modifier.counted:
+                mention.counted = False
     from_section = _SECTION_ASSERTION.get(sentence.section)
     if from_section is not None:
         reached.setdefault(from_section, f"section.{sentence.section}")
     for assertion in _PRIORITY:
         if assertion in reached:
-            if assertion == "present" and mention.assertion == "absent":
+            if mention.assertion == "absent":
+                _assert_denial(mention, assertion)
                 return
             mention.assertion, mention.assertion_rule = assertion, reached[assertion]
             return
+
+
+def _assert_denial(mention: DraftMention, reached: Assertion) -> None:
+    """A mention that denies by itself (`lungs are clear`): denying it again leaves it open."""
+    if reached == "absent":
+        mention.assertion, mention.counted = "possible", False
+    elif reached in ("family", "historical", "hypothetical"):
+        mention.assertion = reached
 
 
 def _reaches(
@@ -94,7 +105,9 @@ def _ended(first: int, last: int, modifier: ContextModifier, others: Collection[
     )
 
 
-@Language.factory("report_context", default_config={"vocabulary": {}})
 def make_context_reader(nlp: Language, name: str, vocabulary: dict[str, object]) -> ContextReader:
-    """Registers the component with spaCy."""
+    """The component, as spaCy makes it."""
     return ContextReader(Vocabulary.model_validate(vocabulary))
+
+
+Language.factory("report_context", default_config={"vocabulary": {}}, func=make_context_reader)

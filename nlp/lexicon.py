@@ -96,11 +96,13 @@ class ContextModifier(Entry):
     """Words that change how findings in their scope are asserted (ConText, Harkema 2009).
 
     `pseudo` modifiers only shield their words; `terminate` modifiers end the scope of others.
-    `scope` is the greatest number of words it reaches.
+    `scope` is the greatest number of words it reaches. `counted` marks doubts under which human coders
+    still write the finding down (`probable effusion`, not `may represent an effusion`).
     """
 
     assertion: Assertion | None = None
     direction: Direction
+    counted: bool = False
     phrases: Phrases
     scope: int | None = Field(default=None, ge=1)
 
@@ -182,12 +184,12 @@ class SupersededFinding(Entry):
 class VerdictRule(Entry):
     """How mentions of a finding add up to the verdict on the report.
 
-    `possible_counts`: a hedged mention makes the report positive, as human coders of chest reports
-    do for most findings. `implied_by`: present mentions of these findings count too.
+    `doubt`: whether mentions in doubt make the report positive: those of counted modifiers, all or
+    none. `implied_by`: mentions of these findings count too.
     """
 
     finding: str
-    possible_counts: bool = True
+    doubt: Literal["counted", "all", "none"] = "counted"
     historical_counts: bool = False
     implied_by: tuple[str, ...] = ()
 

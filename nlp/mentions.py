@@ -126,7 +126,9 @@ def _same_finding_overlaps(one: DraftMention, other: DraftMention) -> bool:
     return one.finding == other.finding and one.first < other.last and other.first < one.last
 
 
-@Language.factory("report_mentions", default_config={"vocabulary": {}})
 def make_mention_finder(nlp: Language, name: str, vocabulary: dict[str, object]) -> MentionFinder:
-    """Registers the component with spaCy."""
+    """The component, as spaCy makes it."""
     return MentionFinder(Vocabulary.model_validate(vocabulary))
+
+
+Language.factory("report_mentions", default_config={"vocabulary": {}}, func=make_mention_finder)

@@ -58,7 +58,8 @@ class DraftMention:
     """A finding mention while its context and attributes are worked out.
 
     `first` to `last` are the words of the mention; `head_first` to `head_last` those that context
-    must reach (the quality, when the mention joins a part and its quality).
+    must reach (the quality, when the mention joins a part and its quality). `counted` is False when
+    a doubt reaches the mention under which human coders would not write the finding down.
     """
 
     finding: str
@@ -70,6 +71,7 @@ class DraftMention:
     head_last: int
     assertion: Assertion = "present"
     assertion_rule: str | None = None
+    counted: bool = True
     laterality: Laterality | None = None
     location: str | None = None
     severity: str | None = None

@@ -18,7 +18,9 @@ class RecommendationFinder:
         return doc
 
 
-@Language.factory("report_recommendations", default_config={"vocabulary": {}})
 def make_recommendations(nlp: Language, name: str, vocabulary: dict[str, object]) -> RecommendationFinder:
-    """Registers the component with spaCy."""
+    """The component, as spaCy makes it."""
     return RecommendationFinder(Vocabulary.model_validate(vocabulary))
+
+
+Language.factory("report_recommendations", default_config={"vocabulary": {}}, func=make_recommendations)

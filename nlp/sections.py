@@ -63,7 +63,9 @@ def _is_heading(match: re.Match[str]) -> bool:
     return alone and (match["title"].isupper() or match["title"].istitle())
 
 
-@Language.factory("report_sections", default_config={"titles": {}})
 def make_section_finder(nlp: Language, name: str, titles: dict[str, list[str]]) -> SectionFinder:
-    """Registers the component with spaCy."""
+    """The component, as spaCy makes it."""
     return SectionFinder(titles)
+
+
+Language.factory("report_sections", default_config={"titles": {}}, func=make_section_finder)

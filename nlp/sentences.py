@@ -82,7 +82,9 @@ def _is_intended_break(text: str, position: int, width: int) -> bool:
     return used + 1 + len(next_word) <= width or width < _NARROW
 
 
-@Language.factory("report_sentences", default_config={"abbreviations": []})
 def make_sentence_finder(nlp: Language, name: str, abbreviations: list[str]) -> SentenceFinder:
-    """Registers the component with spaCy."""
+    """The component, as spaCy makes it."""
     return SentenceFinder(abbreviations)
+
+
+Language.factory("report_sentences", default_config={"abbreviations": []}, func=make_sentence_finder)

@@ -14,6 +14,7 @@ from nlp.reading import DraftMention, Sentence
 from nlp.vocabulary import Vocabulary
 
 Verdict = Literal[1, 0, -1]
+_SAYING = frozenset({"present", "possible", "historical"})
 _DEFAULT = VerdictRule(id="default", finding="")
 
 
@@ -27,33 +28,32 @@ class Judge:
 
     def labels(self, mentions: Sequence[DraftMention]) -> dict[str, Verdict]:
         """Finding key -> verdict, for every finding that the vocabulary knows."""
-        said: dict[str, set[str]] = {}
+        said: dict[str, list[DraftMention]] = {}
         for mention in mentions:
-            said.setdefault(mention.finding, set()).add(_effective(mention))
+            if mention.assertion in _SAYING and mention.change != "resolved":
+                said.setdefault(mention.finding, []).append(mention)
         return {key: self._verdict(key, said) for key in self._keys}
 
     def normal(self, mentions: Sequence[DraftMention]) -> bool:
         """True when no mention says that something is abnormal."""
         return not any(
-            _effective(mention) in ("present", "possible")
+            mention.assertion in ("present", "possible") and mention.change != "resolved"
             for mention in mentions
             if mention.finding not in self._harmless
         )
 
-    def _verdict(self, key: str, said: Mapping[str, set[str]]) -> Verdict:
+    def _verdict(self, key: str, said: Mapping[str, Sequence[DraftMention]]) -> Verdict:
         rule = self._rules.get(key, _DEFAULT)
-        assertions = set(said.get(key, ()))
-        for other in rule.implied_by:
-            assertions |= said.get(other, set()) - {"absent"}
-        if "present" in assertions or (rule.historical_counts and "historical" in assertions):
+        mentions = [mention for name in (key, *rule.implied_by) for mention in said.get(name, ())]
+        if any(_is_counted(mention, rule) for mention in mentions):
             return 1
-        if "possible" in assertions:
-            return 1 if rule.possible_counts else -1
-        return 0
+        return -1 if any(mention.assertion == "possible" for mention in mentions) else 0
 
 
-def _effective(mention: DraftMention) -> str:
-    return "absent" if mention.change == "resolved" else mention.assertion
+def _is_counted(mention: DraftMention, rule: VerdictRule) -> bool:
+    if mention.assertion == "possible":
+        return rule.doubt == "all" or (rule.doubt == "counted" and mention.counted)
+    return mention.assertion == "present" or rule.historical_counts
 
 
 def in_body(mention: DraftMention, sentences: Sequence[Sentence]) -> bool:

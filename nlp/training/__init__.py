@@ -1,0 +1,1 @@
+"""Making and choosing what the nlp package serves; never imported when serving."""

@@ -1,8 +1,8 @@
 """Component `report_context`: whether a finding is said to be there.
 
 The ConText way (Harkema 2009): modifiers with a direction and a scope, ended by terminators and
-shielded by pseudo-modifiers. Of several modifiers that reach a mention, who it concerns comes
-before when, when before whether, and a denial before a doubt.
+shielded by pseudo-modifiers. Of several modifiers that reach a mention, whom it concerns comes
+first, then a denial, then the past, a condition and a doubt.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from nlp.reading import DraftMention, Reading, Sentence, reading_of
 from nlp.result import Assertion
 from nlp.vocabulary import Vocabulary
 
-_PRIORITY: tuple[Assertion, ...] = ("family", "historical", "hypothetical", "absent", "possible", "present")
+_PRIORITY: tuple[Assertion, ...] = ("family", "absent", "historical", "hypothetical", "possible", "present")
 _SECTION_ASSERTION: dict[str, Assertion] = {
     "indication": "hypothetical",
     "history": "historical",
@@ -89,9 +89,9 @@ def _reaches(
     sentence: Sentence,
 ) -> bool:
     scope = modifier.scope or _DEFAULT_SCOPE
-    if modifier.direction in ("forward", "both") and match.end <= mention.head_first:
+    if modifier.direction in ("forward", "both") and match.start < mention.head_first:
         return mention.head_first - match.end < scope and not _ended(match.end, mention.head_first, modifier, others)
-    if modifier.direction in ("backward", "both") and match.start >= mention.head_last:
+    if modifier.direction in ("backward", "both") and match.end > mention.head_last:
         return match.start - mention.head_last < scope and not _ended(mention.head_last, match.start, modifier, others)
     return False
 

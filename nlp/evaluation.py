@@ -37,6 +37,7 @@ OPENI_LABELS: Mapping[str, str] = {
 
 _RESAMPLES = 1000
 _FEWEST_POSITIVES = 15
+_NEGEX_COLUMNS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,16 @@ class CodedReport:
     text: str
     labels: Mapping[str, int]
     normal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedSentence:
+    """One sentence of NegEx with the offsets of its concept and whether it is negated."""
+
+    text: str
+    start: int
+    end: int
+    negated: bool
 
 
 def read_openi(folder: Path) -> list[CodedReport]:
@@ -124,6 +135,40 @@ def score_labels(
         "abnormal": _figures(~gold_normal, ~said_normal),
         "classes": per_class,
     }
+
+
+def read_negex(file: Path) -> list[MarkedSentence]:
+    """The sentences of NegEx (number, concept, sentence, negation, temporality, experiencer).
+
+    Raises EvaluationDataError when the file is missing; sentences without their concept are left out.
+    """
+    if not file.is_file():
+        raise EvaluationDataError(f"{file.name} is not in the folder")
+    sentences = []
+    with file.open(encoding="utf-8", errors="replace", newline="") as lines:
+        for row in csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE):
+            if len(row) < _NEGEX_COLUMNS:
+                continue
+            concept, text, verdict = row[2], row[3], row[4]
+            start = text.casefold().find(concept.casefold().strip())
+            upper = text.find(concept.upper().strip())
+            if upper >= 0 or start >= 0:
+                start = upper if upper >= 0 else start
+                sentences.append(MarkedSentence(text, start, start + len(concept.strip()), verdict == "Negated"))
+    return sentences
+
+
+def evaluate_negex(extractor: Extractor, sentences: Sequence[MarkedSentence], *, seed: int = 0) -> dict[str, Any]:
+    """Figures of `negated` with the 95 % interval of its F1."""
+    gold = np.array([sentence.negated for sentence in sentences], dtype=bool)
+    said = np.array(
+        [extractor.assertion_of(item.text, item.start, item.end) == "absent" for item in sentences], dtype=bool
+    )
+    draws = np.random.default_rng(seed).integers(0, len(gold), (_RESAMPLES, len(gold)))
+    scores = [float(_f1(*_counts(gold[rows], said[rows]))) for rows in draws]
+    low, high = np.quantile(np.array(scores), [0.025, 0.975])
+    figures = {"f1_interval": [round(float(low), 4), round(float(high), 4)]}
+    return {"sentences": len(gold), "negated": _figures(gold, said) | figures}
 
 
 def _counts(gold: NDArray[np.bool_], said: NDArray[np.bool_], axis: int | None = None) -> tuple[Any, Any, Any]:

@@ -11,8 +11,8 @@ from nlp.embedding import embed
 from nlp.language import LanguageGate
 from nlp.pipeline import build_pipeline
 from nlp.offsets import OriginalSpans
-from nlp.reading import Reading, ReportContext, reading_of
-from nlp.result import StructuredReport
+from nlp.reading import DraftMention, Reading, ReportContext, reading_of
+from nlp.result import Assertion, StructuredReport
 from nlp.source import SourceText, read_source
 from nlp.tokens import read_stream
 from nlp.verdicts import Judge, in_body
@@ -59,6 +59,27 @@ class Extractor:
                 doc = component(doc)
             reading = reading_of(doc)
         return self._result(source, reading, stamp)
+
+    def assertion_of(self, text: str, start: int, end: int) -> Assertion:
+        """What the text says of the words `text[start:end]`, whatever they name (plain text only).
+
+        Raises ValueError when the span holds no word.
+        """
+        stream = read_stream(text, self._forms)
+        first, last = stream.at(start), stream.at(end)
+        if not 0 <= first < last:
+            raise ValueError(f"no word between {start} and {end}")
+        with self._pipeline.memory_zone():
+            doc = self._pipeline.make_doc(text)
+            reading = Reading(stream, ReportContext())
+            doc.user_data["reading"] = reading
+            for name in ("report_sections", "report_sentences"):
+                doc = self._pipeline.get_pipe(name)(doc)
+            number = next(number for number, sentence in enumerate(reading.sentences) if first < sentence.last)
+            mention = DraftMention("", "", number, first, last, first, last)
+            reading.mentions.append(mention)
+            self._pipeline.get_pipe("report_context")(doc)
+        return mention.assertion
 
     def extract_many(
         self, texts: Iterable[str | tuple[str, ReportContext | None]], *, at: datetime | None = None

@@ -1,21 +1,104 @@
-"""Component `report_consistency`."""
+"""Component `report_consistency`: where a report contradicts itself or what was ordered.
+
+Sides of a finding in findings and impression, impressions that the findings deny or do not
+mention; the checks against patient and order are in `consistency_context`. Each result carries
+the spans of both sides as evidence.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
 
 from spacy.language import Language
 from spacy.tokens import Doc
 
+from nlp.consistency_context import ContextChecker
+from nlp.reading import DraftMention, Reading, reading_of
+from nlp.result import Inconsistency
 from nlp.vocabulary import Vocabulary
+
+_FINDINGS = frozenset({"findings"})
+_IMPRESSION = frozenset({"impression"})
+_SAID = frozenset({"present", "possible"})
 
 
 class ConsistencyChecker:
-    """Reads nothing yet beyond its vocabulary."""
+    """Lists the inconsistencies of a report."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
-        self._vocabulary = vocabulary
+        self._supports = {entry.finding: entry for entry in vocabulary.supports}
+        self._context = ContextChecker(vocabulary)
 
     def __call__(self, doc: Doc) -> Doc:
+        reading = reading_of(doc)
+        described = _mentions(reading, _FINDINGS)
+        concluded = _mentions(reading, _IMPRESSION)
+        reading.inconsistencies = [
+            *_laterality(reading, described, concluded),
+            *self._unsupported(reading, described, concluded),
+            *self._context.check(doc.text, reading),
+        ]
         return doc
+
+    def _unsupported(
+        self, reading: Reading, described: Sequence[DraftMention], concluded: Sequence[DraftMention]
+    ) -> Iterator[Inconsistency]:
+        findings = [section for section in reading.sections if section.name in _FINDINGS]
+        if not any(sentence.section in _FINDINGS for sentence in reading.sentences):
+            return
+        reported: set[str] = set()
+        for mention in concluded:
+            support = self._supports.get(mention.finding)
+            if support is None or mention.assertion != "present" or mention.change == "resolved":
+                continue
+            if mention.finding in reported:
+                continue
+            own = [other for other in described if other.finding == mention.finding]
+            denied = [other for other in own if other.assertion == "absent"]
+            supporting = {support.finding, *support.supported_by}
+            if any(other.assertion != "absent" and other.finding in supporting for other in described):
+                continue
+            if denied:
+                reported.add(mention.finding)
+                yield _inconsistency("unsupported_impression", reading, mention, denied[0], "the findings deny it")
+            elif support.must_be_mentioned and findings:
+                reported.add(mention.finding)
+                start, end = _span(reading, mention)
+                yield Inconsistency(
+                    type="unsupported_impression",
+                    message=f"{mention.finding} stands in the impression, the findings do not mention it",
+                    spans=((start, end), (findings[0].start, findings[0].end)),
+                )
+
+
+def _mentions(reading: Reading, sections: frozenset[str]) -> list[DraftMention]:
+    return [mention for mention in reading.mentions if reading.sentences[mention.sentence].section in sections]
+
+
+def _laterality(
+    reading: Reading, described: Sequence[DraftMention], concluded: Sequence[DraftMention]
+) -> Iterator[Inconsistency]:
+    for finding in dict.fromkeys(mention.finding for mention in concluded):
+        one = [mention for mention in described if mention.finding == finding and mention.assertion in _SAID]
+        other = [mention for mention in concluded if mention.finding == finding and mention.assertion in _SAID]
+        sides, claimed = {mention.laterality for mention in one}, {mention.laterality for mention in other}
+        if len(sides) == len(claimed) == 1 and sides | claimed == {"left", "right"}:
+            yield _inconsistency("laterality", reading, one[0], other[0], "left in one part, right in the other")
+
+
+def _inconsistency(kind: str, reading: Reading, one: DraftMention, other: DraftMention, reason: str) -> Inconsistency:
+    return Inconsistency.model_validate(
+        {
+            "type": kind,
+            "message": f"{one.finding}: {reason}",
+            "spans": (_span(reading, one), _span(reading, other)),
+        }
+    )
+
+
+def _span(reading: Reading, mention: DraftMention) -> tuple[int, int]:
+    sentence = reading.sentences[mention.sentence]
+    return reading.stream.starts[sentence.first], reading.stream.ends[sentence.last - 1]
 
 
 def make_consistency(nlp: Language, name: str, vocabulary: dict[str, object]) -> ConsistencyChecker:

@@ -9,8 +9,8 @@ from spacy.language import Language
 
 from nlp.embedding import embed
 from nlp.language import LanguageGate
-from nlp.pipeline import build_pipeline
 from nlp.offsets import OriginalSpans
+from nlp.pipeline import build_pipeline
 from nlp.reading import DraftMention, Reading, ReportContext, reading_of
 from nlp.result import Assertion, StructuredReport
 from nlp.source import SourceText, read_source

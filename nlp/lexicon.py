@@ -47,7 +47,6 @@ def _expand_all(patterns: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Phrases = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_expand_all)]
-OptionalPhrases = Annotated[tuple[str, ...], AfterValidator(_expand_all)]
 
 
 class Entry(BaseModel):
@@ -132,16 +131,23 @@ class LocationTerm(Entry):
 
 
 class RecommendationTrigger(Entry):
-    """Words that ask for a next step; a `weak` one only counts beside a modality."""
+    """Words that ask for a next step; they count only beside a modality or a step of unsaid kind."""
 
     strength: Literal["strong", "moderate", "weak"]
-    needs_modality: bool = True
     phrases: Phrases
 
 
 class ModalityTerm(Entry):
+    """Something to do.
+
+    A `generic` one says that, but not what (`follow-up`, `further evaluation`); an `imperative` one
+    needs no trigger (`correlate clinically`).
+    """
+
     modality: Modality
     body_part: str | None = None
+    generic: bool = False
+    imperative: bool = False
     phrases: Phrases
 
 
@@ -164,14 +170,29 @@ class IntervalTerm(Entry):
     phrases: Phrases
 
 
+class GuidelineInterval(Entry):
+    """The interval that a guideline gives for a step after a finding, offered when the text gives none."""
+
+    findings: tuple[str, ...] = Field(min_length=1)
+    modalities: tuple[Modality, ...] = Field(min_length=1)
+    days_min: int = Field(ge=0)
+    days_max: int = Field(ge=0)
+    source: str
+
+
 class CriticalTerm(Entry):
-    """A finding that must be told; with `severity` or `change` only when the words give one of them."""
+    """A finding that must be told, with the urgency class of its communication.
+
+    `severity`, `change` and `at_least_mm` must be said for the entry to hold; `unless` names changes
+    under which it does not.
+    """
 
     finding: str
     urgency: Literal[1, 2, 3]
     severity: tuple[str, ...] = ()
     change: tuple[Change, ...] = ()
-    phrases: OptionalPhrases = ()
+    unless: tuple[Change, ...] = ()
+    at_least_mm: float | None = Field(default=None, gt=0)
 
 
 class SupersededFinding(Entry):
@@ -179,6 +200,17 @@ class SupersededFinding(Entry):
 
     finding: str
     implied_by: tuple[str, ...] = Field(min_length=1)
+
+
+class Support(Entry):
+    """What the findings must mention for an impression of a finding to rest on something.
+
+    Without `must_be_mentioned` only a denial in the findings contradicts the impression.
+    """
+
+    finding: str
+    supported_by: tuple[str, ...] = ()
+    must_be_mentioned: bool = True
 
 
 class VerdictRule(Entry):

@@ -1,6 +1,7 @@
 """The spaCy pipeline in the order of the data, built from a vocabulary.
 
-sections -> sentences -> mentions -> context -> attributes -> recommendations -> consistency
+sections -> sentences -> mentions -> context -> attributes -> recommendations
+    -> critical -> scores -> consistency
 """
 
 from __future__ import annotations
@@ -8,11 +9,11 @@ from __future__ import annotations
 import spacy
 from spacy.language import Language
 
-from nlp import attributes, consistency, context, mentions, recommendations, sections, sentences
+from nlp import attributes, consistency, context, critical, mentions, recommendations, scores, sections, sentences
 from nlp.tokens import ReportTokenizer
 from nlp.vocabulary import Vocabulary
 
-COMPONENTS = (sections, sentences, mentions, context, attributes, recommendations, consistency)
+COMPONENTS = (sections, sentences, mentions, context, attributes, recommendations, critical, scores, consistency)
 """The modules that register the factories; named so that none is left out."""
 
 
@@ -24,6 +25,6 @@ def build_pipeline(vocabulary: Vocabulary) -> Language:
     titles = {title.id: list(title.phrases) for title in vocabulary.sections}
     pipeline.add_pipe("report_sections", config={"titles": titles})
     pipeline.add_pipe("report_sentences", config={"abbreviations": list(vocabulary.words("abbreviations"))})
-    for name in ("mentions", "context", "attributes", "recommendations", "consistency"):
+    for name in ("mentions", "context", "attributes", "recommendations", "critical", "scores", "consistency"):
         pipeline.add_pipe(f"report_{name}", config={"vocabulary": document})
     return pipeline

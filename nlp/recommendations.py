@@ -1,21 +1,182 @@
-"""Component `report_recommendations`."""
+"""Component `report_recommendations`: the next steps that the author asks for.
+
+A recommendation is a trigger (`is recommended`, `consider`, `may be helpful`) with something to do
+in the same sentence: a modality, a comparison, clinical correlation or a follow-up of unsaid kind.
+Its interval, its condition and the finding it is for are read from the words around.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from spacy.language import Language
 from spacy.tokens import Doc
 
+from nlp.intervals import Interval, intervals_in
+from nlp.lexicon import BodyPartTerm, IntervalTerm, ModalityTerm, RecommendationTrigger, WordList
+from nlp.phrases import Match, PhraseTable
+from nlp.reading import Reading, reading_of
+from nlp.result import Recommendation
 from nlp.vocabulary import Vocabulary
+
+_Cue = RecommendationTrigger | ModalityTerm | BodyPartTerm | IntervalTerm | WordList
+_READ_SECTIONS = frozenset({"report", "findings", "impression", "recommendation", "addendum", "communication"})
+_STRENGTHS = ("strong", "moderate", "weak")
+_REACH = 25
+_BODY_PART_REACH = 4
+_SENTENCES_BACK = 3
+_DENIALS, _CONDITIONS, _PAST = "recommendation_denials", "recommendation_conditions", "recommendation_past"
 
 
 class RecommendationFinder:
-    """Reads nothing yet beyond its vocabulary."""
+    """Finds the recommendations of every sentence."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
-        self._vocabulary = vocabulary
+        topics: tuple[Sequence[_Cue], ...] = (
+            vocabulary.recommendation_triggers,
+            vocabulary.modalities,
+            vocabulary.body_parts,
+            vocabulary.intervals,
+            [entry for entry in vocabulary.word_lists if entry.id.startswith("recommendation_")],
+        )
+        self._table = PhraseTable(
+            [(phrase, entry) for topic in topics for entry in topic for phrase in entry.phrases],
+            vocabulary.word_forms(),
+        )
+        self._guidelines = vocabulary.guidelines
 
     def __call__(self, doc: Doc) -> Doc:
+        reading = reading_of(doc)
+        for number, sentence in enumerate(reading.sentences):
+            if sentence.section in _READ_SECTIONS:
+                cues = list(self._table.longest(reading.stream.words, sentence.first, sentence.last))
+                if cues:
+                    reading.recommendations.extend(self._read(doc.text, reading, number, cues))
         return doc
+
+    def _read(self, text: str, reading: Reading, number: int, cues: Sequence[Match[_Cue]]) -> list[Recommendation]:
+        sentence = reading.sentences[number]
+        listed = {entry.id for match in cues for entry in match.values if isinstance(entry, WordList)}
+        if _DENIALS in listed or _PAST in listed:
+            return []
+        triggers = [
+            (match, entry) for match in cues for entry in match.values if isinstance(entry, RecommendationTrigger)
+        ]
+        if sentence.section == "recommendation" and not triggers:
+            triggers = [(Match(sentence.first, sentence.first, ()), _SECTION_TRIGGER)]
+        modalities = [(match, entry) for match in cues for entry in match.values if isinstance(entry, ModalityTerm)]
+        steps = _steps(triggers, modalities)
+        spans = intervals_in(text, *_characters(reading, sentence.first, sentence.last))
+        return [self._recommendation(reading, number, cues, trigger, step, spans, listed) for trigger, step in steps]
+
+    def _recommendation(
+        self,
+        reading: Reading,
+        number: int,
+        cues: Sequence[Match[_Cue]],
+        trigger: _Trigger,
+        step: _Step,
+        spans: Sequence[Interval],
+        listed: set[str],
+    ) -> Recommendation:
+        trigger_match, trigger_entry = trigger
+        match, modality = step
+        first, last = min(trigger_match.start, match.start), max(trigger_match.end, match.end)
+        start, end = _characters(reading, first, last)
+        interval = min(spans, key=lambda span: abs(span.start - start)) if spans else _worded_interval(reading, cues)
+        if interval is not None:
+            start, end = min(start, interval.start), max(end, interval.end)
+        finding = _finding(reading, number)
+        guideline = None
+        if interval is None:
+            guideline = next(
+                (
+                    rule
+                    for rule in self._guidelines
+                    if finding in rule.findings and modality.modality in rule.modalities
+                ),
+                None,
+            )
+        return Recommendation(
+            modality=modality.modality,
+            body_part=modality.body_part or _body_part(cues, match),
+            interval_days_min=interval.days_min if interval else None,
+            interval_days_max=interval.days_max if interval else None,
+            conditional=_CONDITIONS in listed,
+            strength=trigger_entry.strength,
+            finding=finding,
+            start=start,
+            end=end,
+            rule=f"{trigger_entry.id}+{modality.id}",
+            guideline_days_min=guideline.days_min if guideline else None,
+            guideline_days_max=guideline.days_max if guideline else None,
+            guideline=guideline.source if guideline else None,
+        )
+
+
+_Trigger = tuple[Match[_Cue], RecommendationTrigger]
+_Step = tuple[Match[_Cue], ModalityTerm]
+_IMPERATIVE = RecommendationTrigger(id="imperative", strength="moderate", phrases=("correlate",))
+_SECTION_TRIGGER = RecommendationTrigger(id="section.recommendation", strength="strong", phrases=("recommendation",))
+
+
+def _steps(triggers: Sequence[_Trigger], modalities: Sequence[_Step]) -> list[tuple[_Trigger, _Step]]:
+    """Each step with its nearest trigger; a step of unsaid kind only when nothing more exact is asked for."""
+    asked = [(_nearest(triggers, step), step) for step in modalities]
+    found = [(trigger, step) for trigger, step in asked if trigger is not None]
+    exact = [pair for pair in found if not pair[1][1].generic]
+    if not exact:
+        return [min(found, key=lambda pair: _distance(pair[0][0], pair[1][0]))] if found else []
+    kinds = [pair[1][1].modality for pair in exact]
+    return [pair for index, pair in enumerate(exact) if kinds.index(kinds[index]) == index]
+
+
+def _nearest(triggers: Sequence[_Trigger], step: _Step) -> _Trigger | None:
+    match, modality = step
+    within = [trigger for trigger in triggers if _distance(trigger[0], match) <= _REACH]
+    if within:
+        return min(within, key=lambda trigger: (_STRENGTHS.index(trigger[1].strength), _distance(trigger[0], match)))
+    return (match, _IMPERATIVE) if modality.imperative else None
+
+
+def _distance(one: Match[_Cue], other: Match[_Cue]) -> int:
+    return max(0, max(one.start, other.start) - min(one.end, other.end))
+
+
+def _characters(reading: Reading, first: int, last: int) -> tuple[int, int]:
+    return reading.stream.starts[first], reading.stream.ends[max(first, last - 1)]
+
+
+def _worded_interval(reading: Reading, cues: Sequence[Match[_Cue]]) -> Interval | None:
+    for match in cues:
+        for entry in match.values:
+            if isinstance(entry, IntervalTerm):
+                return Interval(entry.days_min, entry.days_max, *_characters(reading, match.start, match.end))
+    return None
+
+
+def _body_part(cues: Sequence[Match[_Cue]], step: Match[_Cue]) -> str | None:
+    parts = [(match, entry) for match in cues for entry in match.values if isinstance(entry, BodyPartTerm)]
+    near = [(match, entry) for match, entry in parts if _distance(match, step) <= _BODY_PART_REACH]
+    return min(near, key=lambda part: _distance(part[0], step))[1].value if near else None
+
+
+def _finding(reading: Reading, number: int) -> str | None:
+    """The finding a recommendation is for: of its own sentence, else the last one before it."""
+    said = [mention for mention in reading.mentions if mention.assertion in ("present", "possible", "hypothetical")]
+    own = [mention for mention in said if mention.sentence == number and mention.assertion != "hypothetical"]
+    if own:
+        return own[0].finding
+    section = reading.sentences[number].section
+    before = [
+        mention
+        for mention in said
+        if mention.sentence < number
+        and number - mention.sentence <= _SENTENCES_BACK
+        and mention.assertion != "hypothetical"
+        and reading.sentences[mention.sentence].section == section
+    ]
+    return before[-1].finding if before else None
 
 
 def make_recommendations(nlp: Language, name: str, vocabulary: dict[str, object]) -> RecommendationFinder:

@@ -51,7 +51,10 @@ class Mention(_Frozen):
 
 
 class Recommendation(_Frozen):
-    """A next step the author asks for; intervals in days from the report, None where not said."""
+    """A next step the author asks for; intervals in days from the report, None where not said.
+
+    `guideline_*` suggest an interval, with its source, where the author gave none.
+    """
 
     modality: Literal["CT", "MR", "XR", "US", "MG", "DXA", "PET", "biopsy", "clinical", "lab", "other"]
     body_part: str | None = None
@@ -63,6 +66,9 @@ class Recommendation(_Frozen):
     start: int
     end: int
     rule: str | None = None
+    guideline_days_min: int | None = None
+    guideline_days_max: int | None = None
+    guideline: str | None = None
 
 
 class CriticalResult(_Frozen):

@@ -13,7 +13,6 @@ from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 
-_RTF_HEAD = re.compile(r"\s*\{\\rtf")
 _HTML_SIGN = re.compile(
     r"</?(?:html|body|p|br|div|span|b|i|u|h[1-6]|table|tr|td|li|ul|ol|pre|font|strong|em)\b[^<>]{0,2000}>|&(?:nbsp|amp|lt|gt|#\d{1,7});",
     re.IGNORECASE,
@@ -30,7 +29,8 @@ _BLOCK_TAGS = frozenset(
 )
 _RTF_PIECE = re.compile(
     r"\{\\\*[^{}]{0,5000}\}|\{\\(?:fonttbl|colortbl|stylesheet|info)(?:[^{}]|\{[^{}]{0,500}\}){0,200}\}"
-    r"|\\'(?P<hex>[0-9a-fA-F]{2})|\\u(?P<unicode>-?\d{1,6})\??|\\(?P<word>[a-zA-Z]{1,32})(?:-?\d{1,10})? ?|\\(?P<mark>[{}\\~_-])|[{}]|\r?\n"
+    r"|\\'(?P<hex>[0-9a-fA-F]{2})|\\u(?P<unicode>-?\d{1,6})\??|\\(?P<word>[a-zA-Z]{1,32})(?:-?\d{1,10})? ?"
+    r"|\\(?P<mark>[{}\\~_-])|[{}]|\r?\n"
 )
 _HL7_PIECE = re.compile(r"\\(?:(?P<format>\.[a-z]{2}[+-]?\d{0,3})|(?P<letter>[FSTREHN])|X(?P<hex>[0-9A-Fa-f]{2,8}))\\")
 _HL7_LETTERS = {"F": "|", "S": "^", "T": "&", "R": "~", "E": "\\", "H": "", "N": ""}
@@ -42,7 +42,8 @@ _LINE_ENDS = re.compile(r"[\r\x0c\u2028\u2029]")
 class SourceText:
     """`plain` is what the extractor reads; `original` what was given.
 
-    `_plain_offsets` and `_original_offsets` are matching anchor points, in order.
+    The last three are matching pieces in order: where each starts in both texts, and whether it was
+    taken over as it is.
     """
 
     original: str

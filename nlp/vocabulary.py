@@ -22,6 +22,7 @@ from nlp.lexicon import (
     CriticalTerm,
     Entry,
     FindingTerm,
+    GuidelineInterval,
     IgnoredTerm,
     IntervalTerm,
     Language,
@@ -32,6 +33,7 @@ from nlp.lexicon import (
     SectionTitle,
     SeverityTerm,
     SupersededFinding,
+    Support,
     Term,
     VerdictRule,
     WordList,
@@ -52,10 +54,12 @@ TOPICS: Mapping[str, type[Entry]] = MappingProxyType(
         "modalities": ModalityTerm,
         "body_parts": BodyPartTerm,
         "intervals": IntervalTerm,
+        "guidelines": GuidelineInterval,
         "word_lists": WordList,
         "spellings": WordList,
         "critical": CriticalTerm,
         "superseded": SupersededFinding,
+        "supports": Support,
         "verdicts": VerdictRule,
         "normal": NormalRule,
         "languages": Language,
@@ -63,7 +67,7 @@ TOPICS: Mapping[str, type[Entry]] = MappingProxyType(
 )
 
 
-_SHORTEST_INFLECTED = 4
+_SHORTEST_INFLECTED = 3
 
 
 class Vocabulary(BaseModel):
@@ -84,10 +88,12 @@ class Vocabulary(BaseModel):
     modalities: tuple[ModalityTerm, ...] = ()
     body_parts: tuple[BodyPartTerm, ...] = ()
     intervals: tuple[IntervalTerm, ...] = ()
+    guidelines: tuple[GuidelineInterval, ...] = ()
     word_lists: tuple[WordList, ...] = ()
     spellings: tuple[WordList, ...] = ()
     critical: tuple[CriticalTerm, ...] = ()
     superseded: tuple[SupersededFinding, ...] = ()
+    supports: tuple[Support, ...] = ()
     verdicts: tuple[VerdictRule, ...] = ()
     normal: tuple[NormalRule, ...] = ()
     languages: tuple[Language, ...] = ()
@@ -149,12 +155,19 @@ class Vocabulary(BaseModel):
                     raise VocabularyError(file, f"compositions.{composition.id}", f"unknown term {name!r}")
         if known is None:
             return
-        for topic in ("findings", "compositions", "critical", "superseded", "verdicts"):
+        for topic in ("findings", "compositions", "critical", "superseded", "supports", "verdicts", "guidelines"):
             for entry in getattr(self, topic):
-                for key in (entry.finding, *getattr(entry, "implied_by", ())):
+                for key in _finding_keys(entry):
                     if key not in known:
                         file = origin[topic, entry.id]
                         raise VocabularyError(file, f"{topic}.{entry.id}", f"unknown finding {key!r}")
+
+
+def _finding_keys(entry: Entry) -> Iterator[str]:
+    fields = entry.model_dump(include={"finding"})
+    yield from fields.values()
+    for several in ("implied_by", "supported_by", "findings"):
+        yield from getattr(entry, several, ())
 
 
 def _plurals(word: str) -> Iterator[str]:

@@ -1,0 +1,138 @@
+"""Component `report_scores`: assessments that the author states by name.
+
+BI-RADS with density, Lung-RADS, TNM, Kellgren-Lawrence, Salter-Harris, the distance of the
+endotracheal tube from the carina, and whether Fleischner follow-up applies. Only what is written
+is read; nothing is worked out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from spacy.language import Language
+from spacy.tokens import Doc
+
+from nlp.reading import reading_of
+
+_ROMAN = {"i": "1", "ii": "2", "iii": "3", "iv": "4", "v": "5"}
+_BIRADS = re.compile(
+    r"\bBI-?\s?RADS?\b[^\n.;]{0,40}?(?:categor(?:y|ies)|assessment|score|code|final|class)?[\s:#=()-]{0,6}(?P<value>[0-6](?:\s?[ABCabc])?)(?![\w.]*\d)",
+    re.IGNORECASE,
+)
+_DENSITY = (
+    re.compile(
+        r"\b(?:breast (?:tissue )?(?:density|composition)|density|composition|ACR(?: density)?)[\s:=]{0,4}"
+        r"(?:is |category |type |class )?\(?(?P<value>[a-dA-D])\)?(?![\w-])"
+    ),
+    re.compile(r"\b(?P<value>entirely fat|almost entirely fat|predominantly fat)", re.IGNORECASE),
+    re.compile(r"\b(?P<value>scattered (?:areas of )?(?:fibroglandular|fibro-glandular))", re.IGNORECASE),
+    re.compile(r"\b(?P<value>heterogeneously dense)", re.IGNORECASE),
+    re.compile(r"\b(?P<value>extremely dense)", re.IGNORECASE),
+)
+_DENSITY_WORDS = {"entirely fat": "a", "almost": "a", "predomi": "a", "scatter": "b", "heterog": "c", "extreme": "d"}
+_LUNG_RADS = re.compile(
+    r"\bLung-?\s?RADS?\b[^\n.;]{0,30}?(?:category|score|assessment|v?\d{4}|version)?[\s:#=()-]{0,6}(?P<value>[0-3]|4[ABXabx]?)(?P<modifier>S|s)?(?![\w.])",
+    re.IGNORECASE,
+)
+_TNM = re.compile(
+    r"\b(?P<value>[cpy]{0,2}T(?:is|x|[0-4][a-d]?(?:mi)?)[\s,]{0,2}N(?:x|[0-3][a-c]?)[\s,]{0,2}M(?:x|[01][a-c]?))\b",
+    re.IGNORECASE,
+)
+_KELLGREN = re.compile(
+    r"\bKellgren(?:\s?(?:-|–|and)\s?Lawrence)?\b[^\n.;]{0,25}?(?:grade|score|class|stage)?[\s:=-]{0,3}(?P<value>[0-4]|IV|I{1,3})\b",
+    re.IGNORECASE,
+)
+_SALTER = re.compile(
+    r"\bSalter(?:\s?(?:-|–|and)\s?Harris)?\b[^\n.;]{0,20}?(?:type|class|grade)?[\s:=-]{0,3}(?P<value>[1-5]|IV|V|I{1,3})\b",
+    re.IGNORECASE,
+)
+_CARINA = (
+    re.compile(
+        r"(?P<value>\d{1,2}(?:\.\d{1,2})?)\s?(?P<unit>cm|mm)[^.;\n]{0,25}\b"
+        r"(?P<side>above|below|from|superior to|proximal to)\s(?:the\s)?(?:level of (?:the )?)?carina",
+        re.IGNORECASE,
+    ),
+)
+_TUBE = re.compile(r"\b(?:endotracheal|ET|ETT|tracheal)\b", re.IGNORECASE)
+_FLEISCHNER = re.compile(r"\bFleischner\b", re.IGNORECASE)
+_MM_PER_CM = 10.0
+_TUBE_REACH = 160
+
+
+class ScoreReader:
+    """Reads the stated assessments into `scores`."""
+
+    def __call__(self, doc: Doc) -> Doc:
+        reading_of(doc).scores = stated_scores(doc.text)
+        return doc
+
+
+def stated_scores(text: str) -> dict[str, Any]:
+    """Name -> value of every assessment stated in the text; the last one of a kind wins."""
+    readers: dict[str, Callable[[str], Any]] = {
+        "birads": lambda text: _last(_BIRADS, text),
+        "density": _density,
+        "lung_rads": _lung_rads,
+        "tnm": _tnm,
+        "kellgren_lawrence": lambda text: _grade(_KELLGREN, text),
+        "salter_harris": lambda text: _grade(_SALTER, text),
+        "ett_carina_mm": _carina_distance,
+        "fleischner": lambda text: True if _FLEISCHNER.search(text) else None,
+    }
+    values = ((name, read(text)) for name, read in readers.items())
+    return {name: value for name, value in values if value is not None}
+
+
+def _last(pattern: re.Pattern[str], text: str) -> str | None:
+    found = [match["value"] for match in pattern.finditer(text)]
+    return found[-1].replace(" ", "").upper() if found else None
+
+
+def _density(text: str) -> str | None:
+    if not re.search(r"breast|mammo|fibroglandular|BI-?\s?RADS", text, re.IGNORECASE):
+        return None
+    for pattern in _DENSITY:
+        match = pattern.search(text)
+        if match:
+            value = match["value"].casefold()
+            return (
+                value
+                if len(value) == 1
+                else next(letter for words, letter in _DENSITY_WORDS.items() if value.startswith(words))
+            )
+    return None
+
+
+def _lung_rads(text: str) -> str | None:
+    match = _LUNG_RADS.search(text)
+    return match["value"].upper() + ("S" if match["modifier"] else "") if match else None
+
+
+def _tnm(text: str) -> str | None:
+    match = _TNM.search(text)
+    return re.sub(r"[\s,]", "", match["value"]) if match else None
+
+
+def _grade(pattern: re.Pattern[str], text: str) -> int | None:
+    match = pattern.search(text)
+    return int(_ROMAN.get(match["value"].casefold(), match["value"])) if match else None
+
+
+def _carina_distance(text: str) -> float | None:
+    """Distance of the tube's tip from the carina in mm; negative when it lies below."""
+    for pattern in _CARINA:
+        for match in pattern.finditer(text):
+            if _TUBE.search(text, max(0, match.start() - _TUBE_REACH), match.end()):
+                value = float(match["value"]) * (_MM_PER_CM if match["unit"].casefold() == "cm" else 1.0)
+                return round(-value if match["side"].casefold() == "below" else value, 2)
+    return None
+
+
+def make_scores(nlp: Language, name: str, vocabulary: dict[str, object]) -> ScoreReader:
+    """The component, as spaCy makes it."""
+    return ScoreReader()
+
+
+Language.factory("report_scores", default_config={"vocabulary": {}}, func=make_scores)

@@ -39,7 +39,7 @@ class AttributeReader:
         for mention in reading.mentions:
             by_sentence.setdefault(mention.sentence, []).append(mention)
         for number, mentions in by_sentence.items():
-            self._read_sentence(doc.text, reading, number, mentions)
+            self._read_sentence(reading.text, reading, number, mentions)
         return doc
 
     def _read_sentence(self, text: str, reading: Reading, number: int, mentions: list[DraftMention]) -> None:

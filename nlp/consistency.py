@@ -36,7 +36,7 @@ class ConsistencyChecker:
         reading.inconsistencies = [
             *_laterality(reading, described, concluded),
             *self._unsupported(reading, described, concluded),
-            *self._context.check(doc.text, reading),
+            *self._context.check(reading.text, reading),
         ]
         return doc
 

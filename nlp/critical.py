@@ -44,7 +44,7 @@ class CriticalFinder:
     def __call__(self, doc: Doc) -> Doc:
         reading = reading_of(doc)
         reading.critical = self._critical(reading)
-        reading.communication = self._communication(doc.text, reading)
+        reading.communication = self._communication(reading.text, reading)
         return doc
 
     def _critical(self, reading: Reading) -> list[CriticalResult]:

@@ -27,10 +27,11 @@ class Extractor:
 
     `learned` adds the packaged learned part where it is installed; the rules alone need no model.
     One extractor serves one thread at a time; its memory does not grow with the reports read.
+    `pipeline` is the spaCy pipeline inside.
     """
 
     def __init__(self, vocabulary: Vocabulary, *, learned: bool = True) -> None:
-        self._pipeline: Language = build_pipeline(vocabulary)
+        self.pipeline: Language = build_pipeline(vocabulary)
         self._forms = vocabulary.word_forms()
         self._gate = LanguageGate(vocabulary.languages)
         self._judge = Judge(vocabulary)
@@ -52,10 +53,10 @@ class Extractor:
         refusal = self._gate.refusal_of_words(stream)
         if refusal is not None:
             return _refused(refusal, stamp)
-        with self._pipeline.memory_zone():
-            doc = self._pipeline.make_doc(source.plain)
-            doc.user_data["reading"] = Reading(stream, context or ReportContext())
-            for _, component in self._pipeline.pipeline:
+        with self.pipeline.memory_zone():
+            doc = self.pipeline.make_doc(source.plain)
+            doc.user_data["reading"] = Reading(source.plain, stream, context or ReportContext())
+            for _, component in self.pipeline.pipeline:
                 doc = component(doc)
             reading = reading_of(doc)
         return self._result(source, reading, stamp)
@@ -69,16 +70,16 @@ class Extractor:
         first, last = stream.at(start), stream.at(end)
         if not 0 <= first < last:
             raise ValueError(f"no word between {start} and {end}")
-        with self._pipeline.memory_zone():
-            doc = self._pipeline.make_doc(text)
-            reading = Reading(stream, ReportContext())
+        with self.pipeline.memory_zone():
+            doc = self.pipeline.make_doc(text)
+            reading = Reading(text, stream, ReportContext())
             doc.user_data["reading"] = reading
             for name in ("report_sections", "report_sentences"):
-                doc = self._pipeline.get_pipe(name)(doc)
+                doc = self.pipeline.get_pipe(name)(doc)
             number = next(number for number, sentence in enumerate(reading.sentences) if first < sentence.last)
             mention = DraftMention("", "", number, first, last, first, last)
             reading.mentions.append(mention)
-            self._pipeline.get_pipe("report_context")(doc)
+            self.pipeline.get_pipe("report_context")(doc)
         return mention.assertion
 
     def extract_many(

@@ -81,8 +81,9 @@ class DraftMention:
 
 @dataclass(slots=True)
 class Reading:
-    """One report being read."""
+    """One report being read: its plain text, its words, and what the components found so far."""
 
+    text: str
     stream: WordStream
     context: ReportContext
     sections: list[SectionSpan] = field(default_factory=list)

@@ -51,7 +51,7 @@ class RecommendationFinder:
             if sentence.section in _READ_SECTIONS:
                 cues = list(self._table.longest(reading.stream.words, sentence.first, sentence.last))
                 if cues:
-                    reading.recommendations.extend(self._read(doc.text, reading, number, cues))
+                    reading.recommendations.extend(self._read(reading.text, reading, number, cues))
         return doc
 
     def _read(self, text: str, reading: Reading, number: int, cues: Sequence[Match[_Cue]]) -> list[Recommendation]:

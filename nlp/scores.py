@@ -33,7 +33,7 @@ _DENSITY = (
 )
 _DENSITY_WORDS = {"entirely fat": "a", "almost": "a", "predomi": "a", "scatter": "b", "heterog": "c", "extreme": "d"}
 _LUNG_RADS = re.compile(
-    r"\bLung-?\s?RADS?\b[^\n.;]{0,30}?(?:category|score|assessment|v?\d{4}|version)?[\s:#=()-]{0,6}(?P<value>[0-3]|4[ABXabx]?)(?P<modifier>S|s)?(?![\w.])",
+    r"\bLung-?\s?RADS?\b[^\n.;]{0,30}?(?:category|score|assessment|v?\d{4}|version)?[\s:#=()-]{0,6}(?P<value>[0-3]|4[ABXabx]?)(?P<modifier>S|s)?(?!\w|\.\d)",
     re.IGNORECASE,
 )
 _TNM = re.compile(
@@ -65,7 +65,8 @@ class ScoreReader:
     """Reads the stated assessments into `scores`."""
 
     def __call__(self, doc: Doc) -> Doc:
-        reading_of(doc).scores = stated_scores(doc.text)
+        reading = reading_of(doc)
+        reading.scores = stated_scores(reading.text)
         return doc
 
 

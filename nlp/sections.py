@@ -35,7 +35,8 @@ class SectionFinder:
         self._pattern = _heading_pattern(list(self._names)) if self._names else None
 
     def __call__(self, doc: Doc) -> Doc:
-        reading_of(doc).sections = self.split(doc.text)
+        reading = reading_of(doc)
+        reading.sections = self.split(reading.text)
         return doc
 
     def split(self, text: str) -> list[SectionSpan]:

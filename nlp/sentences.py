@@ -22,6 +22,7 @@ _BREAK = re.compile(
 _ITEM = re.compile(r"[ \t]*(?:[-*•·]|\d{1,2}[.)])(?=\s)")
 _WORD_BEFORE = re.compile(r"([A-Za-z]+|\d+)$")
 _NARROW = 30
+_LONGEST_SENTENCE = 150
 
 
 class SentenceFinder:
@@ -32,7 +33,7 @@ class SentenceFinder:
 
     def __call__(self, doc: Doc) -> Doc:
         reading = reading_of(doc)
-        text = doc.text
+        text = reading.text
         width = max(map(len, text.split("\n"))) if "\n" in text else 0
         for section in reading.sections:
             self._split(text, section.start, section.end, section.name, width, reading)
@@ -45,12 +46,9 @@ class SentenceFinder:
             if not self._ends_sentence(text, match, width):
                 continue
             last = stream.at(match.start() if match["item"] else match.end())
-            if last > first:
-                reading.sentences.append(Sentence(first, last, name))
-                first = last
-        last = stream.at(end)
-        if last > first:
-            reading.sentences.append(Sentence(first, last, name))
+            _add(reading, first, last, name)
+            first = max(first, last)
+        _add(reading, first, stream.at(end), name)
 
     def _ends_sentence(self, text: str, match: re.Match[str], width: int) -> bool:
         if match["lines"] or match["item"]:
@@ -68,6 +66,12 @@ class SentenceFinder:
             opening = before.start() == 0 or text[before.start() - 1].isspace()
             return opening and len(word) <= 2 and not text[position + 1 : position + 3].strip().isupper()
         return len(word) == 1 or word.casefold() in self._abbreviations
+
+
+def _add(reading: Reading, first: int, last: int, name: str) -> None:
+    """One sentence, or several where it is too long to be one: later steps look at pairs of its words."""
+    for start in range(first, last, _LONGEST_SENTENCE):
+        reading.sentences.append(Sentence(start, min(start + _LONGEST_SENTENCE, last), name))
 
 
 def _is_intended_break(text: str, position: int, width: int) -> bool:

@@ -126,7 +126,8 @@ class Vocabulary(BaseModel):
 
     def finding_keys(self) -> tuple[str, ...]:
         """All finding keys that the words can lead to, sorted."""
-        return tuple(sorted({entry.finding for entry in (*self.findings, *self.compositions)}))
+        named = {entry.finding for entry in self.findings}
+        return tuple(sorted(named | {entry.finding for entry in self.compositions}))
 
     def word_forms(self) -> dict[str, str]:
         """Folded word -> the form used for matching: plurals and spelling variants of lexicon words."""

@@ -1,0 +1,46 @@
+"""Fixtures of the nlp tests: the packaged vocabulary and one extractor for all of them."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from nlp import Extractor, Vocabulary
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+@pytest.fixture(scope="session")
+def documents() -> dict[str, Any]:
+    return {file.name: yaml.safe_load(file.read_text("utf-8")) for file in sorted((CONFIGS / "lexicon").glob("*.yaml"))}
+
+
+@pytest.fixture(scope="session")
+def finding_keys() -> list[str]:
+    with (CONFIGS / "findings.csv").open(encoding="utf-8", newline="") as lines:
+        return [row["key"] for row in csv.DictReader(lines)]
+
+
+@pytest.fixture(scope="session")
+def vocabulary(documents: dict[str, Any], finding_keys: list[str]) -> Vocabulary:
+    return Vocabulary.from_documents(documents, known=finding_keys)
+
+
+@pytest.fixture(scope="session")
+def extractor(vocabulary: Vocabulary) -> Extractor:
+    return Extractor(vocabulary)
+
+
+@pytest.fixture(scope="session")
+def reports() -> Path:
+    """The folder of coded reports in the shared data; skips where it is absent."""
+    beside = Path(__file__).parents[3] / "shared" / "data"
+    folder = Path(os.environ.get("ROENTGEN_SHARED_DATA", beside)) / "reports"
+    if not folder.is_dir():
+        pytest.skip("the shared data with Open-i and NegEx reports is not here")
+    return folder

@@ -1,0 +1,104 @@
+"""Next steps, critical results, communication and stated scores."""
+
+from __future__ import annotations
+
+import pytest
+
+from nlp import Extractor
+
+CASES = [
+    ("Recommend CT chest for further evaluation.", "CT", "chest", None, None, False),
+    ("Follow-up chest radiograph in 6-8 weeks is recommended.", "XR", "chest", 42, 56, False),
+    ("Recommend followup in 3 months.", "other", None, 90, 90, False),
+    ("Consider CT if symptoms persist.", "CT", None, None, None, True),
+    ("Clinical correlation is recommended.", "clinical", None, None, None, False),
+    ("Correlate clinically.", "clinical", None, None, None, False),
+    ("MRI of the lumbar spine may be helpful.", "MR", "spine", None, None, False),
+    ("Annual screening mammogram is recommended.", "MG", "breast", 365, 365, False),
+    ("Ultrasound-guided biopsy is recommended.", "biopsy", None, None, None, False),
+    ("DXA is suggested.", "DXA", None, None, None, False),
+]
+
+
+@pytest.mark.parametrize(("text", "modality", "part", "low", "high", "conditional"), CASES, ids=[c[0] for c in CASES])
+def test_recommendation(
+    extractor: Extractor,
+    text: str,
+    modality: str,
+    part: str | None,
+    low: int | None,
+    high: int | None,
+    conditional: bool,
+) -> None:
+    found = extractor.extract(text).recommendations
+    first = next(item for item in found if item.modality == modality)
+    assert (first.body_part, first.interval_days_min, first.interval_days_max) == (part, low, high)
+    assert first.conditional is conditional
+    assert text[first.start : first.end].strip()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "No further follow-up is needed.",
+        "PA and lateral views of the chest were obtained.",
+        "Opacities suggest pneumonia.",
+        "Compared to CT from last year, the nodule is stable.",
+    ],
+)
+def test_what_asks_for_nothing(extractor: Extractor, text: str) -> None:
+    assert extractor.extract(text).recommendations == ()
+
+
+def test_the_finding_it_is_for(extractor: Extractor) -> None:
+    text = "8 mm nodule in the right upper lobe. Recommend CT chest."
+    (found,) = extractor.extract(text).recommendations
+    assert found.finding == "lung_nodule"
+
+
+def test_an_interval_is_offered_where_none_is_given(extractor: Extractor) -> None:
+    (found,) = extractor.extract("Right lower lobe pneumonia. Recommend followup radiograph.").recommendations
+    assert found.interval_days_min is None
+    assert (found.guideline_days_min, found.guideline) == (42, "BTS 2009")
+
+
+def test_critical_results_carry_their_class(extractor: Extractor) -> None:
+    result = extractor.extract("Large right pneumothorax. Free air under the diaphragm. New left effusion.")
+    assert [(item.finding, item.urgency) for item in result.critical] == [
+        ("pneumothorax", 1),
+        ("pneumoperitoneum", 1),
+        ("pleural_effusion", 3),
+    ]
+
+
+def test_denied_and_stable_findings_are_not_critical(extractor: Extractor) -> None:
+    assert extractor.extract("No pneumothorax. Stable nodule in the left lung.").critical == ()
+
+
+def test_communication_is_read(extractor: Extractor) -> None:
+    text = "Tension pneumothorax. Discussed with Dr. John Smith by telephone at 14:30 on 3/4/2020."
+    told = extractor.extract(text).communication
+    assert told.documented
+    assert (told.to, told.at, told.how) == ("Dr. John Smith", "14:30 on 3/4/2020", "by telephone")
+
+
+def test_without_communication(extractor: Extractor) -> None:
+    assert not extractor.extract("Tension pneumothorax.").communication.documented
+
+
+@pytest.mark.parametrize(
+    ("text", "scores"),
+    [
+        ("BI-RADS category 4B. Breasts are heterogeneously dense.", {"birads": "4B", "density": "c"}),
+        ("ACR BI-RADS 2: benign. Breast density: B", {"birads": "2", "density": "b"}),
+        ("Lung-RADS 4A.", {"lung_rads": "4A"}),
+        ("Stage cT2aN1M0.", {"tnm": "cT2aN1M0"}),
+        ("Kellgren-Lawrence grade III osteoarthritis.", {"kellgren_lawrence": 3}),
+        ("Salter-Harris II fracture.", {"salter_harris": 2}),
+        ("The endotracheal tube tip is 4.5 cm above the carina.", {"ett_carina_mm": 45.0}),
+        ("Follow-up per Fleischner criteria.", {"fleischner": True}),
+        ("Small effusion.", {}),
+    ],
+)
+def test_stated_scores(extractor: Extractor, text: str, scores: dict[str, object]) -> None:
+    assert extractor.extract(text).scores == scores

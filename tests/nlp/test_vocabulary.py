@@ -1,0 +1,75 @@
+"""A hospital's words: what is accepted, and what a mistake is told as."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from nlp import Extractor, Vocabulary, VocabularyError
+from nlp.embedding import ORDER
+from nlp.lexicon import expand
+
+
+def test_packaged_lexicon_knows_at_least_sixty_findings(vocabulary: Vocabulary) -> None:
+    assert len(vocabulary.finding_keys()) >= 60
+
+
+def test_every_finding_of_the_embedding_exists(finding_keys: list[str]) -> None:
+    assert set(ORDER) <= set(finding_keys)
+
+
+def test_a_site_adds_a_synonym_without_code(documents: dict[str, Any]) -> None:
+    site = {"findings": [{"id": "site_effusion", "finding": "pleural_effusion", "phrases": ["hydrothorax"]}]}
+    extractor = Extractor(Vocabulary.from_documents({**documents, "site.yaml": site}))
+    assert extractor.extract("Small hydrothorax.").labels["pleural_effusion"] == 1
+
+
+def test_a_site_adds_a_section_title_without_code(documents: dict[str, Any]) -> None:
+    site = {"sections": [{"id": "site_history", "phrases": ["anamnesis"]}]}
+    extractor = Extractor(Vocabulary.from_documents({**documents, "site.yaml": site}))
+    result = extractor.extract("ANAMNESIS: cough\nFINDINGS: Lungs are clear.")
+    assert result.sections[0].name == "site_history"
+
+
+@pytest.mark.parametrize(
+    ("document", "entry", "reason"),
+    [
+        ({"findngs": []}, "findngs", "unknown topic"),
+        ({"findings": "effusion"}, "findings", "list of entries"),
+        ({"findings": [{"id": "x", "phrases": []}]}, "findings.x", "phrases"),
+        ({"findings": [{"id": "x", "phrases": ["a (b"]}]}, "findings.x", "unbalanced"),
+        ({"findings": [{"id": "x", "phrases": ["a"], "color": "red"}]}, "findings.x", "color"),
+        ({"findings": [{"id": "x", "finding": "no_such", "phrases": ["a"]}]}, "findings.x", "unknown finding"),
+        ({"modifiers": [{"id": "x", "direction": "sideways", "phrases": ["a"]}]}, "modifiers.x", "direction"),
+        (
+            {"compositions": [{"id": "x", "finding": "cardiomegaly", "part": ["hart"], "quality": ["enlarged"]}]},
+            "compositions.x",
+            "unknown term",
+        ),
+        ({"findings": [{"id": "pneumothorax", "phrases": ["a"]}]}, "findings.pneumothorax", "already used"),
+        (["effusion"], "", "mapping"),
+    ],
+)
+def test_a_mistake_names_file_entry_and_reason(
+    documents: dict[str, Any], finding_keys: list[str], document: object, entry: str, reason: str
+) -> None:
+    with pytest.raises(VocabularyError) as caught:
+        Vocabulary.from_documents({**documents, "site.yaml": document}, known=finding_keys)
+    assert (caught.value.file, caught.value.entry) == ("site.yaml", entry)
+    assert reason in caught.value.reason
+
+
+def test_without_findings_there_is_no_vocabulary() -> None:
+    with pytest.raises(VocabularyError):
+        Vocabulary.from_documents({"empty.yaml": None})
+
+
+def test_patterns_expand_and_nest() -> None:
+    assert expand("(left|right) lung") == ["left lung", "right lung"]
+    assert set(expand("(a (b|c)|d) e")) == {"a b e", "a c e", "d e"}
+
+
+def test_a_pattern_that_explodes_is_refused() -> None:
+    with pytest.raises(ValueError, match="more than"):
+        expand("(a|b)" * 30)

@@ -25,6 +25,7 @@ _STRENGTHS = ("strong", "moderate", "weak")
 _REACH = 25
 _BODY_PART_REACH = 4
 _SENTENCES_BACK = 3
+_COMPARED_REACH = 3
 _DENIALS, _CONDITIONS, _PAST = "recommendation_denials", "recommendation_conditions", "recommendation_past"
 
 
@@ -124,11 +125,20 @@ def _steps(triggers: Sequence[_Trigger], modalities: Sequence[_Step]) -> list[tu
     """Each step with its nearest trigger; a step of unsaid kind only when nothing more exact is asked for."""
     asked = [(_nearest(triggers, step), step) for step in modalities]
     found = [(trigger, step) for trigger, step in asked if trigger is not None]
-    exact = [pair for pair in found if not pair[1][1].generic]
+    exact = [pair for pair in found if not pair[1][1].generic and not _is_compared(pair[1], found)]
     if not exact:
         return [min(found, key=lambda pair: _distance(pair[0][0], pair[1][0]))] if found else []
     kinds = [pair[1][1].modality for pair in exact]
     return [pair for index, pair in enumerate(exact) if kinds.index(kinds[index]) == index]
+
+
+def _is_compared(step: _Step, found: Sequence[tuple[_Trigger, _Step]]) -> bool:
+    """Whether a modality only names what to compare with: `comparison with a chest radiograph`."""
+    return any(
+        other.id.startswith("comparison") and 0 <= step[0].start - match.end <= _COMPARED_REACH
+        for _, (match, other) in found
+        if other is not step[1]
+    )
 
 
 def _nearest(triggers: Sequence[_Trigger], step: _Step) -> _Trigger | None:

@@ -14,10 +14,18 @@ CASES = [
     ("INDICATION: 67-year-old man.\nFINDINGS: Clear lungs.", ReportContext(sex="female"), "sex"),
     ("INDICATION: 67-year-old.\nFINDINGS: Clear lungs.", ReportContext(age=45), "age"),
     ("FINDINGS: Right wrist fracture.", ReportContext(laterality="left"), "laterality"),
-    ("EXAM: CT chest without contrast\nFINDINGS: Clear.", ReportContext(ordered_exam="CT chest with contrast"), "order"),
+    (
+        "EXAM: CT chest without contrast\nFINDINGS: Clear.",
+        ReportContext(ordered_exam="CT chest with contrast"),
+        "order",
+    ),
     ("EXAM: XR abdomen\nFINDINGS: Clear.", ReportContext(ordered_exam="XR chest"), "order"),
-    ("EXAM: Limited abdominal ultrasound\nFINDINGS: Normal.", ReportContext(ordered_exam="Complete abdominal ultrasound"), "order"),
-]  # fmt: skip
+    (
+        "EXAM: Limited abdominal ultrasound\nFINDINGS: Normal.",
+        ReportContext(ordered_exam="Complete abdominal ultrasound"),
+        "order",
+    ),
+]
 
 
 @pytest.mark.parametrize(("text", "context", "kind"), CASES, ids=[case[2] + ": " + case[0][:30] for case in CASES])

@@ -11,7 +11,30 @@ from hypothesis import strategies as st
 from nlp import Extractor
 from nlp.source import read_source
 
-PIECES = ["no", "small", "left", "effusion", "pneumothorax", "XXXX", "heart", "enlarged", ".", ",", "FINDINGS:", "IMPRESSION:", "8mm", "nodule", "CT", "recommended", "in", "6", "weeks", "<br>", "&nbsp;", "é"]
+PIECES = [
+    "no",
+    "small",
+    "left",
+    "effusion",
+    "pneumothorax",
+    "XXXX",
+    "heart",
+    "enlarged",
+    ".",
+    ",",
+    "FINDINGS:",
+    "IMPRESSION:",
+    "8mm",
+    "nodule",
+    "CT",
+    "recommended",
+    "in",
+    "6",
+    "weeks",
+    "<br>",
+    "&nbsp;",
+    "é",
+]
 WORDS = st.sampled_from([*PIECES, "pleural effusion", "\n", "\\.br\\", "\ud800", "\x00"])
 
 

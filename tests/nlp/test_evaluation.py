@@ -9,6 +9,7 @@ import pytest
 
 from nlp import EvaluationDataError, Extractor
 from nlp.evaluation import evaluate_negex, evaluate_openi, read_negex, read_openi, report_text, score_labels
+from nlp.recommendation_evaluation import evaluate_recommendations, read_annotations
 from nlp.training.splits import normalised_text, part_of, text_key
 
 
@@ -60,3 +61,19 @@ def test_open_i_validation_reports_reach_the_aim(extractor: Extractor, reports: 
 def test_negated_sentences_reach_the_aim(extractor: Extractor, reports: Path) -> None:
     marked = [item for item in read_negex(reports / "negex" / "annotations.tsv") if part_of(item.text) == "validation"]
     assert evaluate_negex(extractor, marked)["negated"]["f1"] >= 0.95
+
+
+@pytest.mark.shared_data
+def test_recommendations_of_unseen_reports_reach_the_aim(extractor: Extractor, reports: Path) -> None:
+    coded = [report for report in read_openi(reports / "openi") if part_of(report.text) == "validation"]
+    steps = read_annotations(Path(__file__).parent / "data" / "openi_recommendations.csv")
+    figures = evaluate_recommendations(extractor, coded, steps)
+    assert figures["f1"] >= 0.90
+    assert figures["interval_right"] >= 0.90
+
+
+@pytest.mark.shared_data
+def test_real_reports_raise_few_inconsistencies(extractor: Extractor, reports: Path) -> None:
+    coded = read_openi(reports / "openi")[:1000]
+    alarms = sum(len(extractor.extract(report.text).inconsistencies) for report in coded)
+    assert alarms <= 6

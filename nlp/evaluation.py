@@ -81,6 +81,28 @@ def read_openi(folder: Path) -> list[CodedReport]:
     ]
 
 
+def evaluate_folder(extractor: Extractor, folder: Path) -> dict[str, Any]:
+    """Figures of whatever lies in a folder: Open-i (`reports.csv`) and NegEx (`annotations.tsv`).
+
+    Both are looked for in the folder itself and one level below, as the shared data has them.
+    Raises EvaluationDataError when neither is there.
+    """
+    figures: dict[str, Any] = {}
+    openi = _file(folder, "reports.csv")
+    if openi is not None:
+        figures["openi"] = evaluate_openi(extractor, read_openi(openi.parent))
+    negex = _file(folder, "annotations.tsv")
+    if negex is not None:
+        figures["negex"] = evaluate_negex(extractor, read_negex(negex))
+    if not figures:
+        raise EvaluationDataError("neither reports.csv nor annotations.tsv is in the folder")
+    return figures
+
+
+def _file(folder: Path, name: str) -> Path | None:
+    return next((file for file in (folder / name, *sorted(folder.glob(f"*/{name}"))) if file.is_file()), None)
+
+
 def report_text(findings: str, impression: str) -> str:
     """Findings and impression as one text with headings."""
     parts = [("FINDINGS", findings.strip()), ("IMPRESSION", impression.strip())]

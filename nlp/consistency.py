@@ -19,6 +19,7 @@ from nlp.vocabulary import Vocabulary
 
 _FINDINGS = frozenset({"findings"})
 _IMPRESSION = frozenset({"impression"})
+_FEWEST_WORDS = 12
 _SAID = frozenset({"present", "possible"})
 
 
@@ -44,7 +45,8 @@ class ConsistencyChecker:
         self, reading: Reading, described: Sequence[DraftMention], concluded: Sequence[DraftMention]
     ) -> Iterator[Inconsistency]:
         findings = [section for section in reading.sections if section.name in _FINDINGS]
-        if not any(sentence.section in _FINDINGS for sentence in reading.sentences):
+        described_words = sum(part.last - part.first for part in reading.sentences if part.section in _FINDINGS)
+        if described_words < _FEWEST_WORDS:
             return
         reported: set[str] = set()
         for mention in concluded:

@@ -25,6 +25,7 @@ CASES = [
     ("A small effusion is not excluded.", "pleural_effusion", "possible"),
     ("Opacity which may represent pneumonia.", "pneumonia", "possible"),
     ("Probable atelectasis at the left base.", "atelectasis", "possible"),
+    ("A 9 mm pulmonary nodule, not seen on prior exams.", "lung_nodule", "present"),
     ("History of pneumonia.", "pneumonia", "historical"),
     ("INDICATION: Rule out pneumonia.", "pneumonia", "hypothetical"),
     ("Family history of lung cancer.", "lung_cancer", "family"),

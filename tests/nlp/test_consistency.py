@@ -6,10 +6,19 @@ import pytest
 
 from nlp import Extractor, ReportContext
 
+CLEAR = "FINDINGS: Heart size is normal. The lungs are clear. No effusion or pneumothorax.\n"
 CASES = [
     ("FINDINGS: Left pleural effusion.\nIMPRESSION: Right pleural effusion.", ReportContext(), "laterality"),
-    ("FINDINGS: No pneumothorax.\nIMPRESSION: Small pneumothorax.", ReportContext(), "unsupported_impression"),
-    ("FINDINGS: Lungs are clear.\nIMPRESSION: Left rib fracture.", ReportContext(), "unsupported_impression"),
+    (
+        CLEAR + "IMPRESSION: Small pneumothorax.",
+        ReportContext(),
+        "unsupported_impression",
+    ),
+    (
+        CLEAR + "IMPRESSION: Left rib fracture.",
+        ReportContext(),
+        "unsupported_impression",
+    ),
     ("FINDINGS: The uterus is enlarged.", ReportContext(sex="male"), "sex"),
     ("INDICATION: 67-year-old man.\nFINDINGS: Clear lungs.", ReportContext(sex="female"), "sex"),
     ("INDICATION: 67-year-old.\nFINDINGS: Clear lungs.", ReportContext(age=45), "age"),

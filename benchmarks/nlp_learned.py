@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import yaml
@@ -26,6 +25,7 @@ from nlp.evaluation import OPENI_LABELS, read_openi
 from nlp.training.splits import part_of, text_key
 
 LEXICON = Path(__file__).parents[1] / "configs" / "lexicon"
+RULE_NAME, WORD = r"\S+", r"[a-zA-Z]+"
 FEWEST_POSITIVES = 5
 SURE = (0.9, 0.05)
 
@@ -68,8 +68,8 @@ def main() -> None:
     keys = list(OPENI_LABELS.values())
     gold = np.array([[*(report.labels[key] for key in keys), report.normal] for report in coded], dtype=bool)
     rules = np.array([[*(one.labels[key] == 1 for key in keys), bool(one.normal)] for one in read], dtype=bool)
-    by_rules = CountVectorizer(token_pattern=r"\S+", binary=True, min_df=3, lowercase=False)
-    by_words = CountVectorizer(token_pattern=r"[a-zA-Z]+", binary=True, min_df=3, ngram_range=(1, 3))
+    by_rules = CountVectorizer(token_pattern=RULE_NAME, binary=True, min_df=3, lowercase=False)
+    by_words = CountVectorizer(token_pattern=WORD, binary=True, min_df=3, ngram_range=(1, 3))
     said = by_rules.fit_transform([rule_features(one) for one in read])
     features = hstack([said * 2.0, by_words.fit_transform([report.text for report in coded])]).tocsr()
     scores = out_of_fold(features, gold, rules, [text_key(report.text) for report in coded])

@@ -49,20 +49,20 @@ class ConsistencyChecker:
         if described_words < _FEWEST_WORDS:
             return
         reported: set[str] = set()
+        denials = {other.finding: other for other in reversed(described) if other.assertion == "absent"}
+        affirmed = {other.finding for other in described if other.assertion != "absent"}
         for mention in concluded:
             support = self._supports.get(mention.finding)
             if support is None or mention.assertion != "present" or mention.change == "resolved":
                 continue
             if mention.finding in reported:
                 continue
-            own = [other for other in described if other.finding == mention.finding]
-            denied = [other for other in own if other.assertion == "absent"]
-            supporting = {support.finding, *support.supported_by}
-            if any(other.assertion != "absent" and other.finding in supporting for other in described):
+            if affirmed & {support.finding, *support.supported_by}:
                 continue
-            if denied:
+            denied = denials.get(mention.finding)
+            if denied is not None:
                 reported.add(mention.finding)
-                yield _inconsistency("unsupported_impression", reading, mention, denied[0], "the findings deny it")
+                yield _inconsistency("unsupported_impression", reading, mention, denied, "the findings deny it")
             elif support.must_be_mentioned and findings:
                 reported.add(mention.finding)
                 start, end = _span(reading, mention)
@@ -80,12 +80,21 @@ def _mentions(reading: Reading, sections: frozenset[str]) -> list[DraftMention]:
 def _laterality(
     reading: Reading, described: Sequence[DraftMention], concluded: Sequence[DraftMention]
 ) -> Iterator[Inconsistency]:
-    for finding in dict.fromkeys(mention.finding for mention in concluded):
-        one = [mention for mention in described if mention.finding == finding and mention.assertion in _SAID]
-        other = [mention for mention in concluded if mention.finding == finding and mention.assertion in _SAID]
-        sides, claimed = {mention.laterality for mention in one}, {mention.laterality for mention in other}
+    one, other = _said_by_finding(described), _said_by_finding(concluded)
+    for finding in (key for key in one if key in other):
+        sides = {mention.laterality for mention in one[finding]}
+        claimed = {mention.laterality for mention in other[finding]}
         if len(sides) == len(claimed) == 1 and sides | claimed == {"left", "right"}:
-            yield _inconsistency("laterality", reading, one[0], other[0], "left in one part, right in the other")
+            reason = "left in one part, right in the other"
+            yield _inconsistency("laterality", reading, one[finding][0], other[finding][0], reason)
+
+
+def _said_by_finding(mentions: Sequence[DraftMention]) -> dict[str, list[DraftMention]]:
+    said: dict[str, list[DraftMention]] = {}
+    for mention in mentions:
+        if mention.assertion in _SAID:
+            said.setdefault(mention.finding, []).append(mention)
+    return said
 
 
 def _inconsistency(kind: str, reading: Reading, one: DraftMention, other: DraftMention, reason: str) -> Inconsistency:

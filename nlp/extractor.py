@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from threading import Lock
 
 from spacy.language import Language
 
@@ -26,7 +27,7 @@ class Extractor:
     """Reads radiology reports with one vocabulary.
 
     `learned` adds the packaged learned part where it is installed; the rules alone need no model.
-    One extractor serves one thread at a time; its memory does not grow with the reports read.
+    Threads may share one extractor, they take turns; its memory does not grow with the reports read.
     `pipeline` is the spaCy pipeline inside.
     """
 
@@ -36,6 +37,7 @@ class Extractor:
         self._gate = LanguageGate(vocabulary.languages)
         self._judge = Judge(vocabulary)
         self._learned = learned
+        self._turn = Lock()
 
     def extract(
         self, text: str, context: ReportContext | None = None, *, at: datetime | None = None
@@ -53,7 +55,7 @@ class Extractor:
         refusal = self._gate.refusal_of_words(stream)
         if refusal is not None:
             return _refused(refusal, stamp)
-        with self.pipeline.memory_zone():
+        with self._turn, self.pipeline.memory_zone():
             doc = self.pipeline.make_doc(source.plain)
             doc.user_data["reading"] = Reading(source.plain, stream, context or ReportContext())
             for _, component in self.pipeline.pipeline:
@@ -70,7 +72,7 @@ class Extractor:
         first, last = stream.at(start), stream.at(end)
         if not 0 <= first < last:
             raise ValueError(f"no word between {start} and {end}")
-        with self.pipeline.memory_zone():
+        with self._turn, self.pipeline.memory_zone():
             doc = self.pipeline.make_doc(text)
             reading = Reading(text, stream, ReportContext())
             doc.user_data["reading"] = reading

@@ -10,6 +10,7 @@ import spacy
 from spacy.language import Language
 
 from nlp import attributes, consistency, context, critical, mentions, recommendations, scores, sections, sentences
+from nlp.language import LONGEST_TEXT
 from nlp.tokens import ReportTokenizer
 from nlp.vocabulary import Vocabulary
 
@@ -21,6 +22,7 @@ def build_pipeline(vocabulary: Vocabulary) -> Language:
     """A blank English pipeline with the components of this package."""
     pipeline = spacy.blank("en")
     pipeline.tokenizer = ReportTokenizer(pipeline.vocab)
+    pipeline.max_length = LONGEST_TEXT
     document = vocabulary.model_dump(mode="json")
     titles = {title.id: list(title.phrases) for title in vocabulary.sections}
     pipeline.add_pipe("report_sections", config={"titles": titles})

@@ -6,6 +6,7 @@ name says otherwise; character offsets are those of the plain text, mapped back 
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,9 +96,11 @@ class Reading:
     scores: dict[str, Any] = field(default_factory=dict)
     inconsistencies: list[Inconsistency] = field(default_factory=list)
 
-    def mentions_of(self, sentence: int) -> list[DraftMention]:
-        """Mentions of one sentence in their order."""
-        return [mention for mention in self.mentions if mention.sentence == sentence]
+    def said_in(self, sentence: int) -> list[DraftMention]:
+        """The mentions of one sentence that are present or possible, in their order."""
+        low = bisect_left(self.mentions, sentence, key=lambda mention: mention.sentence)
+        high = bisect_right(self.mentions, sentence, key=lambda mention: mention.sentence)
+        return [mention for mention in self.mentions[low:high] if mention.assertion in ("present", "possible")]
 
 
 def reading_of(doc: Doc) -> Reading:

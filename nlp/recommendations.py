@@ -173,20 +173,15 @@ def _body_part(cues: Sequence[Match[_Cue]], step: Match[_Cue]) -> str | None:
 
 def _finding(reading: Reading, number: int) -> str | None:
     """The finding a recommendation is for: of its own sentence, else the last one before it."""
-    said = [mention for mention in reading.mentions if mention.assertion in ("present", "possible", "hypothetical")]
-    own = [mention for mention in said if mention.sentence == number and mention.assertion != "hypothetical"]
-    if own:
-        return own[0].finding
+    said = reading.said_in(number)
+    if said:
+        return said[0].finding
     section = reading.sentences[number].section
-    before = [
-        mention
-        for mention in said
-        if mention.sentence < number
-        and number - mention.sentence <= _SENTENCES_BACK
-        and mention.assertion != "hypothetical"
-        and reading.sentences[mention.sentence].section == section
-    ]
-    return before[-1].finding if before else None
+    for before in range(number - 1, max(-1, number - 1 - _SENTENCES_BACK), -1):
+        said = reading.said_in(before)
+        if said and reading.sentences[before].section == section:
+            return said[-1].finding
+    return None
 
 
 def make_recommendations(nlp: Language, name: str, vocabulary: dict[str, object]) -> RecommendationFinder:

@@ -10,6 +10,7 @@ from nlp import Extractor, Vocabulary
 from nlp.pipeline import build_pipeline
 
 PIECES = [
+    "FINDINGS: Left effusion. No pneumothorax. Recommend CT in 3 months.\nIMPRESSION: Right effusion.\n",
     "No focal consolidation, effusion or pneumothorax. ",
     "heart and heart and heart and heart ",
     "no no no no no ",

@@ -7,6 +7,7 @@ mention are its own, so `small left effusion and right basal opacity` keeps its 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from spacy.language import Language
 from spacy.tokens import Doc
@@ -21,6 +22,7 @@ from nlp.vocabulary import Vocabulary
 _Attribute = SeverityTerm | ChangeTerm | LocationTerm
 _BOUNDARIES = frozenset({";", "but", "however", "although", "while", "whereas"})
 _JOINTS = frozenset({",", "and", "or", "with"})
+_PLACING = frozenset({"in", "within", "at", "of", "measuring", "measures", "along", "on"})
 
 
 class AttributeReader:
@@ -47,13 +49,31 @@ class AttributeReader:
         words, starts = reading.stream.words, reading.stream.starts
         found = list(self._table.longest(words, sentence.first, sentence.last))
         sizes = measurements_in(text, starts[sentence.first], reading.stream.ends[sentence.last - 1])
-        for index, mention in enumerate(mentions):
-            before = mentions[index - 1].last if index else sentence.first
-            after = mentions[index + 1].first if index + 1 < len(mentions) else sentence.last
+        edges = [sentence.first, *_edges(words, mentions), sentence.last]
+        for mention, before, after in zip(mentions, edges, edges[1:], strict=False):
             first = _clause_start(words, min(before, mention.first), mention.first)
-            last = _clause_end(words, mention.last, max(after, mention.last), shared=index + 1 < len(mentions))
+            last = _clause_end(words, mention.last, max(after, mention.last))
             _set_attributes(mention, [match for match in found if first <= match.start and match.end <= last])
             mention.measurements = _own_sizes(sizes, reading, first, last)
+
+
+def _edges(words: Sequence[str], mentions: Sequence[DraftMention]) -> list[int]:
+    """Between each two mentions, the word where what is said of the second begins.
+
+    That is the last joint; without one, the words between belong to the first mention if they say
+    where it lies or what it measures, else to the second.
+    """
+    edges = []
+    for one, other in pairwise(mentions):
+        between = range(one.last, other.first)
+        joints = [index for index in between if words[index] in _JOINTS]
+        if joints:
+            edges.append(joints[-1])
+        elif any(words[index] in _PLACING for index in between):
+            edges.append(other.first)
+        else:
+            edges.append(min(one.last, other.first))
+    return edges
 
 
 def _clause_start(words: Sequence[str], first: int, last: int) -> int:
@@ -63,16 +83,11 @@ def _clause_start(words: Sequence[str], first: int, last: int) -> int:
     return first
 
 
-def _clause_end(words: Sequence[str], first: int, last: int, *, shared: bool) -> int:
-    """End of what follows a mention: words before a joint belong to it, those after to the next one."""
-    joint = first
+def _clause_end(words: Sequence[str], first: int, last: int) -> int:
     for index in range(first, last):
         if words[index] in _BOUNDARIES:
             return index
-        if shared and words[index] in _JOINTS:
-            return index
-        joint = index + 1
-    return first if shared and joint == last and last - first <= 2 else joint
+    return last
 
 
 def _set_attributes(mention: DraftMention, found: Sequence[Match[_Attribute]]) -> None:

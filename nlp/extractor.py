@@ -26,7 +26,7 @@ MODEL_VERSION = "1.0"
 class Extractor:
     """Reads radiology reports with one vocabulary.
 
-    `learned` adds the packaged learned part where it is installed; the rules alone need no model.
+    `learned` asks for the learned part; none is packaged, as none has won over the rules (docs/nlp.md).
     Threads may share one extractor, they take turns; its memory does not grow with the reports read.
     `pipeline` is the spaCy pipeline inside.
     """
@@ -36,7 +36,6 @@ class Extractor:
         self._forms = vocabulary.word_forms()
         self._gate = LanguageGate(vocabulary.languages)
         self._judge = Judge(vocabulary)
-        self._learned = learned
         self._turn = Lock()
 
     def extract(

@@ -6,6 +6,7 @@
     │   └── TwoPatientsError    resources of two patients
     ├── RuleError               a rule that does not compile; says file, line and rule
     ├── ScoreInputError         an input of a score is unknown, of the wrong type or impossible
+    ├── EventsError             a table of events or of a cohort that does not have the layout asked for
     └── ModelError              a model folder that cannot be trusted
         └── ModelVerificationError
 
@@ -37,6 +38,10 @@ class RuleError(FusionError):
 
 class ScoreInputError(FusionError):
     """An input of a score is unknown, of the wrong type or impossible."""
+
+
+class EventsError(FusionError):
+    """A table of events or of a cohort that does not have the layout asked for."""
 
 
 class ModelError(FusionError):

@@ -24,7 +24,7 @@ def _ckd_epi(values: Values) -> Results:
 CKD_EPI_2021 = ScoreDefinition(
     "ckd_epi_2021",
     "eGFR (CKD-EPI 2021)",
-    (laboratory("creatinine_mg_dl", "mg/dL", 0.05, 50, loinc="2160-0", days=30), age(18, 110), sex()),
+    (laboratory("creatinine_mg_dl", "mg/dL", 0.05, 50, loinc="2160-0", days=30), age(18, 130), sex()),
     Formula(_ckd_epi),
     "Inker LA, N Engl J Med 2021;385:1737",
     needs=frozenset({"creatinine_mg_dl", "age", "sex"}),

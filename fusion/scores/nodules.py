@@ -94,7 +94,7 @@ BROCK = ScoreDefinition(
     "brock_full",
     "Brock (full, with spiculation)",
     (
-        age(18, 110),
+        age(18, 130),
         flag("family_history_lung_cancer", "family_history_lung_cancer"),
         flag("emphysema", "nodule:emphysema"),
         number("diameter_mm", "mm", 0.5, 100, fact="nodule:size"),
@@ -133,7 +133,7 @@ MAYO = ScoreDefinition(
     "mayo_spn",
     "Mayo (solitary pulmonary nodule)",
     (
-        age(18, 110),
+        age(18, 130),
         flag("ever_smoker", "ever_smoker"),
         flag("extrathoracic_cancer_over_5y_ago"),
         number("diameter_mm", "mm", 0.5, 100, fact="nodule:size"),

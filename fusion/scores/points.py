@@ -7,7 +7,8 @@ inputs are missing. An item may count towards several tallies at once (points, a
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -41,35 +42,39 @@ class Points:
     outcome: Callable[[Tally, Values], Results]
 
     def observed(self, values: Values) -> Results:
-        return self.outcome(_sum([item.tally(values) for item in self.items]), values)
+        return self.outcome(_sum(item.tally(values) for item in self.items), values)
 
     def possible(self, values: Values, missing: Sequence[Input]) -> Iterator[Results]:
-        names = {item.name for item in missing}
-        seen = [name for item in self.items for name in item.inputs]
-        shared = [item for item in missing if seen.count(item.name) != 1]
-        own = {item.name: item for item in missing if seen.count(item.name) == 1}
+        looked_at = Counter(name for item in self.items for name in item.inputs)
+        shared = [item for item in missing if looked_at[item.name] != 1]
+        own = {item.name: item for item in missing if looked_at[item.name] == 1}
+        shared_names = {item.name for item in shared}
+        alone = [item for item in self.items if shared_names.isdisjoint(item.inputs)]
+        together = [item for item in self.items if not shared_names.isdisjoint(item.inputs)]
+        base = _reachable(alone, values, own)
         for filling in itertools.product(*(item.candidates() for item in shared)):
             fixed = {**values, **{item.name: value for item, value in zip(shared, filling, strict=True)}}
-            for total in self._reachable(fixed, own, names):
+            for total in _reachable(together, fixed, own, base):
                 yield self.outcome(total, fixed)
 
-    def _reachable(self, values: Values, own: dict[str, Input], missing: set[str]) -> set[Tally]:
-        settled = [item.tally(values) for item in self.items if not any(name in own for name in item.inputs)]
-        totals: set[Tally] = {_sum(settled)} if settled else {()}
-        for item in self.items:
-            free = [own[name] for name in item.inputs if name in own]
-            if not free:
-                continue
-            reached = {
-                item.tally({**values, **{i.name: value for i, value in zip(free, filling, strict=True)}})
-                for filling in itertools.product(*(i.candidates() for i in free))
-            }
-            totals = {_sum([total, more]) if total else more for total in totals for more in reached}
-        return totals
+
+def _reachable(
+    items: Sequence[Item], values: Values, own: Mapping[str, Input], start: Iterable[Tally] = ((),)
+) -> set[Tally]:
+    """Return the totals that can be reached from the start totals; `own` are missing inputs of one item each."""
+    totals: set[Tally] = set(start)
+    for item in items:
+        free = [own[name] for name in item.inputs if name in own]
+        gains = {
+            item.tally({**values, **{i.name: value for i, value in zip(free, filling, strict=True)}})
+            for filling in itertools.product(*(i.candidates() for i in free))
+        }
+        totals = {_sum((total, gain)) if total else gain for total in totals for gain in gains}
+    return totals
 
 
-def _sum(tallies: Sequence[Tally]) -> Tally:
-    return tuple(sum(part) for part in zip(*tallies, strict=True))
+def _sum(tallies: Iterable[Tally]) -> Tally:
+    return tuple(map(sum, zip(*tallies, strict=True)))
 
 
 def when(name: str, points: float) -> Item:

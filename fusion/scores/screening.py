@@ -44,7 +44,7 @@ PLCO = ScoreDefinition(
     "plcom2012",
     "PLCOm2012 (lung cancer within 6 years)",
     (
-        age(18, 110),
+        age(18, 130),
         choice("race", tuple(_RACES), optional=True),
         integer("education_level", "{level}", 1, 6),
         number("bmi", "kg/m2", 8, 120, loinc=("39156-5",)),

@@ -152,7 +152,7 @@ def _allergy(gathered: _Gathered, resource: Mapping[str, Any], reference: str) -
 
 def _encounter(gathered: _Gathered, resource: Mapping[str, Any], reference: str) -> None:
     period = resource.get("period") if isinstance(resource.get("period"), Mapping) else {}
-    places = [t for loc in resource.get("location") or [] for t in texts_of((loc.get("physicalType")))]
+    places = [t for loc in resource.get("location") or [] for t in texts_of(loc.get("physicalType"))]
     places += [str(loc.get("location", {}).get("display", "")) for loc in resource.get("location") or []]
     places += [t for kind in resource.get("type") or [] for t in texts_of(kind)]
     icu = any(word in place.lower() for place in places for word in _ICU_WORDS)

@@ -1,0 +1,108 @@
+"""Builds the application: limits, hooks, REST, pages, health and metrics, in one place."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import anyio.to_thread
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.middleware.cors import CORSMiddleware
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+
+from cds import __version__
+from cds.api.access import KeyAccess
+from cds.api.hooks import mount_hooks
+from cds.api.problems import install_problem_handlers
+from cds.api.v1 import v1_router
+from cds.hooks.limits import BodyLimitMiddleware
+from cds.pages import mount_pages
+from cds.service import Service
+
+_SECONDS = (0.005, 0.01, 0.02, 0.05, 0.08, 0.1, 0.25, 0.5, 1, 2.5)
+
+
+def create_app(service: Service) -> FastAPI:
+    """Return the application of one service."""
+    app = FastAPI(
+        title="Roentgen CDS",
+        version=__version__,
+        description="Decision support from radiographs, reports and FHIR records. It suggests; it never orders.",
+        lifespan=_lifespan(service),
+    )
+    install_problem_handlers(app)
+    access = KeyAccess(service.settings.api_keys)
+    app.include_router(v1_router(service), dependencies=[Depends(access)])
+    mount_hooks(app, service)
+    mount_pages(app, service, access)
+    _add_health(app, service)
+    _add_metrics(app)
+    app.middleware("http")(_secure_headers(service))
+    app.add_middleware(BodyLimitMiddleware, max_bytes=service.settings.max_body_mb * 1024 * 1024)
+    if service.settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(service.settings.cors_origins),
+            allow_methods=["GET", "POST", "OPTIONS"],
+            allow_headers=["authorization", "content-type"],
+        )
+    return app
+
+
+def _lifespan(service: Service) -> Callable[[FastAPI], object]:
+    @asynccontextmanager
+    async def run(_: FastAPI) -> AsyncIterator[None]:
+        await anyio.to_thread.run_sync(service.warm_up)
+        yield
+
+    return run
+
+
+def _add_health(app: FastAPI, service: Service) -> None:
+    @app.get("/health/live", tags=["health"])
+    def live() -> dict[str, str]:
+        """Answer as long as the process runs."""
+        return {"status": "pass"}
+
+    @app.get("/health/ready", tags=["health"])
+    def ready(response: Response) -> dict[str, object]:
+        """Answer whether requests can be served, and which models are not."""
+        health = service.health()
+        if health["status"] == "fail":
+            response.status_code = 503
+        return health
+
+
+def _add_metrics(app: FastAPI) -> None:
+    registry = CollectorRegistry()
+    requests = Counter("cds_requests", "Requests by route and status", ["route", "status"], registry=registry)
+    seconds = Histogram("cds_request_seconds", "Time to answer", ["route"], buckets=_SECONDS, registry=registry)
+
+    @app.middleware("http")
+    async def count(request: Request, proceed: Callable[[Request], Awaitable[Response]]) -> Response:
+        started = time.perf_counter()
+        response = await proceed(request)
+        route = getattr(request.scope.get("route"), "path", "unmatched")
+        requests.labels(route, str(response.status_code)).inc()
+        seconds.labels(route).observe(time.perf_counter() - started)
+        return response
+
+    @app.get("/metrics", include_in_schema=False)
+    def metrics() -> Response:
+        return Response(generate_latest(registry), media_type="text/plain; version=0.0.4")
+
+
+def _secure_headers(service: Service) -> Callable[..., Awaitable[Response]]:
+    ancestors = " ".join(service.settings.frame_ancestors) or "'none'"
+    policy = f"default-src 'self'; img-src 'self' data:; style-src 'self'; script-src 'self'; frame-ancestors {ancestors}"
+
+    async def add(request: Request, proceed: Callable[[Request], Awaitable[Response]]) -> Response:
+        response = await proceed(request)
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "no-referrer"
+        if not request.url.path.startswith(("/docs", "/redoc")):
+            response.headers["Content-Security-Policy"] = policy
+        return response
+
+    return add

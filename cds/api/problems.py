@@ -1,0 +1,62 @@
+"""Errors as answers: RFC 9457 problem details for /api/v1 and the pages, without a trace and without patient data."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from cds.errors import NotAcceptedError, NotFoundError
+from cds.logs import logger, place_of
+from fusion import FusionError
+from nlp import NlpError
+from vision import UnreadableImageError, VisionError
+
+_log = logger(__name__)
+
+
+def problem(status: int, detail: str, **extra: object) -> JSONResponse:
+    """Return a problem details answer; `extra` adds members such as `code` or `errors`."""
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, **extra}
+    return JSONResponse(body, status_code=status, media_type="application/problem+json")
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    """Turn every error of this program and of its framework into problem details."""
+
+    @app.exception_handler(HTTPException)
+    async def _http(_: Request, error: HTTPException) -> Response:
+        if error.status_code == HTTPStatus.UNAUTHORIZED:
+            return Response(status_code=401, headers=error.headers)
+        return problem(error.status_code, str(error.detail))
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(_: Request, error: RequestValidationError) -> Response:
+        errors = [{"path": ".".join(map(str, e["loc"])), "reason": e["msg"]} for e in error.errors()]
+        return problem(422, "the request is not as the API describes it", errors=errors)
+
+    @app.exception_handler(NotFoundError)
+    async def _not_found(_: Request, error: NotFoundError) -> Response:
+        return problem(404, str(error))
+
+    @app.exception_handler(NotAcceptedError)
+    async def _not_accepted(_: Request, error: NotAcceptedError) -> Response:
+        return problem(422, error.reason, code=error.code)
+
+    @app.exception_handler(UnreadableImageError)
+    async def _unreadable(_: Request, error: UnreadableImageError) -> Response:
+        return problem(422, str(error), code=error.code)
+
+    @app.exception_handler(FusionError)
+    @app.exception_handler(NlpError)
+    @app.exception_handler(VisionError)
+    async def _refused(_: Request, error: Exception) -> Response:
+        return problem(422, str(error))
+
+    @app.exception_handler(Exception)
+    async def _unexpected(_: Request, error: Exception) -> Response:
+        _log.error("unexpected error", **place_of(error))
+        return problem(500, "an unexpected error; the operator finds it in the log by its time")

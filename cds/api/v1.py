@@ -1,0 +1,242 @@
+"""REST under /api/v1: films, reports, extraction, scores, models and risk, with OpenAPI.
+
+Thin routes: they read the request, ask the service, and return typed results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, HTTPException, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from cds.assessing import utc_now
+from cds.errors import NotFoundError
+from cds.service import Service
+from cds.store.films import StoredFilm, film_by_id, recent_films
+from cds.store.reports import report_by_id
+from fusion import Assessment, resources_of
+from fusion.scores import SCORES, calculate
+from nlp import ReportContext, StructuredReport
+from vision import ImagingResult, heatmap_png, read_radiograph, render_png
+
+_DICOM = "application/dicom"
+_Json = dict[str, Any]
+
+
+class FilmAccepted(BaseModel):
+    """A film that is stored and queued."""
+
+    study_id: str
+    study_instance_uid: str
+    new: bool
+
+
+class FilmState(BaseModel):
+    """A film, and its result once it is analysed."""
+
+    id: str
+    study_instance_uid: str
+    status: str
+    received_at: datetime
+    result: ImagingResult | None
+
+
+class ReportAccepted(BaseModel):
+    """A report that is stored and queued."""
+
+    report_id: str
+    new: bool
+
+
+class ReportState(BaseModel):
+    id: str
+    status: str
+    issued_at: datetime
+    superseded: bool
+    result: StructuredReport | None
+
+
+class ExtractRequest(BaseModel):
+    """A report text with what is known of its context."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str | None = Field(default=None, max_length=255)
+    text: str
+    context: ReportContext | None = None
+
+
+class RiskRequest(BaseModel):
+    """A FHIR R4 bundle of one patient; film and report are found in the store by its identifiers."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    bundle: _Json
+    patient_id: str | None = None
+    at: datetime | None = None
+
+
+def v1_router(service: Service) -> APIRouter:
+    """Return the routes of /api/v1."""
+    router = APIRouter(prefix="/api/v1")
+    _add_studies(router, service)
+    _add_reports(router, service)
+    _add_knowledge(router, service)
+    return router
+
+
+def _add_studies(router: APIRouter, service: Service) -> None:
+    @router.post(
+        "/studies",
+        status_code=202,
+        tags=["studies"],
+        openapi_extra={"requestBody": {"content": {_DICOM: {"schema": {"type": "string", "format": "binary"}}}}},
+    )
+    async def submit_film(request: Request) -> FilmAccepted:
+        """Store one DICOM film and queue its analysis; the same film twice is stored once."""
+        if request.headers.get("content-type", "").split(";")[0].strip() != _DICOM:
+            raise HTTPException(415, f"send one DICOM file as {_DICOM}")
+        data = await request.body()
+        receipt = await _in_thread(lambda: service.film_arrivals.receive(data, source="upload", at=utc_now()))
+        return FilmAccepted(
+            study_id=receipt.film_id, study_instance_uid=receipt.study_instance_uid, new=receipt.new
+        )
+
+    @router.get("/studies", tags=["studies"])
+    def list_films(
+        limit: Annotated[int, Query(ge=1, le=200)] = 50, before: datetime | None = None
+    ) -> list[FilmState]:
+        """Return films by arrival, newest first; `before` continues a listing."""
+        with service.database.reading() as session:
+            return [_film_state(film) for film in recent_films(session, limit=limit, before=before)]
+
+    @router.get("/studies/{study_id}", tags=["studies"])
+    def read_film(study_id: str) -> FilmState:
+        """Return a film and its result."""
+        return _film_state(_film(service, study_id))
+
+    @router.get("/studies/{study_id}/film.png", tags=["studies"], response_class=Response)
+    def film_picture(
+        study_id: str,
+        max_side: Annotated[int, Query(ge=64, le=2048)] = 1024,
+        enhancement: Annotated[str | None, Query(pattern="^[a-z_]+$", max_length=32)] = None,
+    ) -> Response:
+        """Return the film for display, as the standard says it is shown; `enhancement` is named in the answer."""
+        film = _film(service, study_id)
+        try:
+            picture = render_png(read_radiograph(service.blobs.get(film.row.sha256)), max_side, enhancement)
+        except ValueError as error:
+            raise HTTPException(422, str(error)) from None
+        return Response(picture, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
+
+    @router.get("/studies/{study_id}/heatmaps/{finding}.png", tags=["studies"], response_class=Response)
+    def heatmap_picture(study_id: str, finding: str, max_side: Annotated[int, Query(ge=64, le=2048)] = 1024) -> Response:
+        """Return the class-activation heatmap of a finding as a transparent overlay of the film."""
+        film = _film(service, study_id)
+        heatmap = next((m for m in film.result.heatmaps if m.finding == finding), None) if film.result else None
+        if heatmap is None:
+            raise NotFoundError("this film has no heatmap of that finding")
+        return Response(
+            heatmap_png(heatmap, max_side, max_side),
+            media_type="image/png",
+            headers={"Cache-Control": "private, max-age=3600"},
+        )
+
+
+def _add_reports(router: APIRouter, service: Service) -> None:
+    @router.post("/reports", status_code=202, tags=["reports"])
+    def submit_report(resource: Annotated[_Json, Body()]) -> ReportAccepted:
+        """Store a FHIR R4 DiagnosticReport, or a Bundle of one and its Patient, and queue its extraction."""
+        report, patient = _report_and_patient(resource)
+        receipt = service.report_arrivals.receive_fhir(report, patient=patient, source="fhir", at=utc_now())
+        return ReportAccepted(report_id=receipt.report_id, new=receipt.new)
+
+    @router.get("/reports/{report_id}", tags=["reports"])
+    def read_report(report_id: str) -> ReportState:
+        """Return a report's state and what was extracted of it."""
+        with service.database.reading() as session:
+            report = report_by_id(session, report_id)
+        if report is None:
+            raise NotFoundError("no such report")
+        return ReportState(
+            id=report.row.id,
+            status=report.row.status,
+            issued_at=report.row.issued_at,
+            superseded=report.row.superseded_by is not None,
+            result=report.result,
+        )
+
+    @router.post("/reports:extract", tags=["reports"])
+    def extract_report(body: ExtractRequest) -> StructuredReport:
+        """Return the structured report of a text; nothing is stored."""
+        return service.models.extractor.extract(body.text, body.context, at=utc_now())
+
+
+def _add_knowledge(router: APIRouter, service: Service) -> None:
+    @router.get("/scores", tags=["risk"])
+    def list_scores() -> list[_Json]:
+        """Return the scores with their inputs, units, population and citation."""
+        return [definition.describe() for definition in SCORES.values()]
+
+    @router.post("/scores/{name}", tags=["risk"])
+    def calculate_score(name: str, inputs: Annotated[_Json, Body()]) -> _Json:
+        """Return a score with the minimum and maximum that missing inputs allow."""
+        if name not in SCORES:
+            raise NotFoundError("no such score; GET /api/v1/scores lists them")
+        return calculate(name, inputs)
+
+    @router.get("/models", tags=["risk"])
+    def list_models() -> list[_Json]:
+        """Return the models, served or refused, with the reason."""
+        return service.models.status()
+
+    @router.post("/risk", tags=["risk"])
+    async def assess_patient(body: RiskRequest) -> Assessment:
+        """Return the assessment of the patient of a bundle."""
+        resources = resources_of(body.bundle)
+        patient_id = body.patient_id or _patient_of(resources)
+        assessed = await service.assessor.assess(
+            resources, server=None, patient_id=patient_id, at=body.at or utc_now(), service="api"
+        )
+        return assessed.assessment
+
+
+def _film(service: Service, film_id: str) -> StoredFilm:
+    with service.database.reading() as session:
+        film = film_by_id(session, film_id)
+    if film is None:
+        raise NotFoundError("no such study")
+    return film
+
+
+def _film_state(film: StoredFilm) -> FilmState:
+    return FilmState(
+        id=film.row.id,
+        study_instance_uid=film.row.study_instance_uid,
+        status=film.row.status,
+        received_at=film.row.received_at,
+        result=film.result,
+    )
+
+
+def _report_and_patient(resource: _Json) -> tuple[Mapping[str, Any], Mapping[str, Any] | None]:
+    if resource.get("resourceType") != "Bundle":
+        return resource, None
+    by_type = {str(entry.get("resourceType")): entry for entry in resources_of(resource)}
+    return by_type.get("DiagnosticReport", {}), by_type.get("Patient")
+
+
+def _patient_of(resources: list[_Json]) -> str:
+    ids = [r["id"] for r in resources if r.get("resourceType") == "Patient" and isinstance(r.get("id"), str)]
+    if len(ids) != 1:
+        raise HTTPException(422, f"the bundle holds {len(ids)} Patient resources with an id; it must hold one")
+    return str(ids[0])
+
+
+async def _in_thread(work: Any) -> Any:
+    from anyio.to_thread import run_sync
+
+    return await run_sync(work)

@@ -1,0 +1,118 @@
+"""`cds analyze` and `cds quality`: radiographs from files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cds.cli.output import EXIT_SOME_REJECTED, messages, print_json, screen, wrong_use
+from cds.settings import load_settings
+from vision import Analyzer, Technique, analyze_files, heatmap_png
+from vision.quality import quality_picture, quality_table
+from vision.result import ImagingResult
+
+_Files = Annotated[list[Path], typer.Argument(help="DICOM, PNG or JPEG files, or folders of them.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command("analyze")(analyze)
+    app.command("quality")(quality)
+
+
+def analyze(
+    images: _Files,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    age: Annotated[float | None, typer.Option(min=0, max=130, help="Years; for films without metadata.")] = None,
+    sex: Annotated[str | None, typer.Option(help="male or female.")] = None,
+    view: Annotated[str | None, typer.Option(help="PA, AP or lateral.")] = None,
+    body_part: Annotated[str | None, typer.Option(help="As DICOM BodyPartExamined, such as CHEST.")] = None,
+    heatmaps: Annotated[Path | None, typer.Option(help="Folder for heatmap pictures.")] = None,
+) -> None:
+    """Analyse radiographs: findings with scores, regions, measurements, quality; or the reason for none.
+
+    A PNG or JPEG carries no age: without --age an adult is assumed, and said so.
+    """
+    settings = load_settings()
+    analyzer = Analyzer(threads=settings.inference_threads, prevalence=settings.prevalence)
+    technique = Technique(age_years=age, sex=sex, view=view, body_part=body_part, assume_adult=age is None)
+    rejected = 0
+    for path, result in analyze_files(analyzer, _expanded(images), technique):
+        rejected += result.rejection is not None
+        if as_json:
+            print_json(as_record(path, result))
+        else:
+            _show(path, result)
+        if heatmaps is not None:
+            _write_heatmaps(heatmaps, path, result)
+    if rejected:
+        raise typer.Exit(EXIT_SOME_REJECTED)
+
+
+def as_record(path: Path, result: ImagingResult) -> dict[str, Any]:
+    """Return the published JSON of one film."""
+    if result.rejection is not None:
+        return {"file": str(path), "rejected": result.rejection.reason, "code": result.rejection.code}
+    return {
+        "file": str(path),
+        "findings": {f.key: f.probability if f.probability is not None else f.score for f in result.findings},
+        "labels": {f.key: f.label for f in result.findings},
+        "not_applicable": result.not_applicable,
+        "view": result.view,
+        "population": result.population,
+        "population_source": result.population_source,
+        "quality": result.quality,
+        "measurements": [m.model_dump() for m in result.measurements],
+        "regions": [r.model_dump() for r in result.regions],
+        "model": [m.model_dump() for m in result.models],
+    }
+
+
+def quality(
+    folder: Annotated[Path, typer.Argument(help="Folder of films.")],
+    picture: Annotated[Path | None, typer.Option(help="Where to write the picture (PNG).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Write the data-hygiene table of a folder, and a picture of it."""
+    rows = quality_table(_expanded([folder]))
+    for row in rows:
+        print_json(row) if as_json else screen.print(row)
+    if picture is not None:
+        picture.write_bytes(quality_picture(rows))
+        messages.print(f"wrote {picture}")
+
+
+def _expanded(paths: list[Path]) -> list[Path]:
+    files: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            files += sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+        elif path.is_file():
+            files.append(path)
+        else:
+            raise wrong_use(f"{path}: no such file or folder")
+    return files
+
+
+def _show(path: Path, result: ImagingResult) -> None:
+    if result.rejection is not None:
+        screen.print(f"[bold]{path.name}[/]  [red]rejected[/]: {result.rejection.reason}")
+        return
+    assumed = ", assumed" if result.population_source == "assumed" else ""
+    screen.print(f"[bold]{path.name}[/]  {result.view}, {result.population}{assumed}")
+    for finding in sorted(result.findings, key=lambda f: -f.score):
+        kind = "score" if finding.probability is None else "probability"
+        value = finding.score if finding.probability is None else finding.probability
+        mark = {True: "[red]above[/]", False: "below", None: "no cut-off"}[finding.label]
+        places = [f"{r.side or ''} {r.zone or ''}".strip() for r in result.regions if r.finding == finding.key]
+        where = ", ".join(dict.fromkeys(filter(None, places)))
+        screen.print(f"  {finding.key:24s} {kind} {value:.2f}  {mark}  {where}")
+    for key, reason in result.not_applicable.items():
+        screen.print(f"  {key:24s} not applicable: {reason}")
+
+
+def _write_heatmaps(folder: Path, path: Path, result: ImagingResult) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for heatmap in result.heatmaps:
+        (folder / f"{path.stem}.{heatmap.finding}.png").write_bytes(heatmap_png(heatmap, 512, 512))

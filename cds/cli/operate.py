@@ -1,0 +1,129 @@
+"""Running the service: run, serve, worker, migrate, backup, restore, doctor, config show, rules check."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from cds.backup import back_up, restore_from
+from cds.cli.output import EXIT_FAILURE, messages, print_json, screen
+from cds.doctor import examine
+from cds.logs import configure_logs
+from cds.serving import check_safe_to_serve, serve_forever
+from cds.service import Service
+from cds.settings import describe_settings, load_settings
+
+config_app = typer.Typer(help="Settings.", no_args_is_help=True)
+rules_app = typer.Typer(help="Rules and tables of configs/.", no_args_is_help=True)
+
+_AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command("run")(run)
+    app.command("serve")(serve)
+    app.command("worker")(worker)
+    app.command("migrate")(migrate)
+    app.command("backup")(backup)
+    app.command("restore")(restore)
+    app.command("doctor")(doctor)
+    app.add_typer(config_app, name="config")
+    app.add_typer(rules_app, name="rules")
+
+
+def run(
+    once: Annotated[bool, typer.Option("--once", help="Exit when everything was shown.")] = False,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 8000,
+    data_dir: Annotated[Path, typer.Option(help="The demo's own data folder.")] = Path("demo-data"),
+) -> None:
+    """Show the demo: a real film, its report and a patient's record, through the real paths, on loopback only."""
+    from cds.demo import run_demo
+
+    run_demo(data_dir, port=port, once=once)
+
+
+def serve() -> None:
+    """Serve a site: never demo data; refuses to listen beyond loopback without authentication and TLS."""
+    settings = load_settings()
+    check_safe_to_serve(settings)
+    configure_logs(settings.log_level)
+    serve_forever(Service(settings))
+
+
+def worker() -> None:
+    """Work on queued films and reports until stopped; `cds serve` starts one of its own."""
+    settings = load_settings()
+    configure_logs(settings.log_level)
+    working = Service(settings).worker()
+
+    def stop(_: int, __: FrameType | None) -> None:
+        working.stop.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    working.run(niceness=settings.worker_niceness)
+
+
+def migrate() -> None:
+    """Bring the database to the version of this program."""
+    service = Service(load_settings())
+    service.database.migrate()
+    messages.print("the database is current")
+
+
+def backup(target: Annotated[Path, typer.Argument(help="File to write (.tar).")]) -> None:
+    """Write database and films to one file while the service runs."""
+    files = back_up(load_settings(), target)
+    messages.print(f"wrote {target}: {files} files")
+
+
+def restore(source: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A file of `cds backup`.")]) -> None:
+    """Lay a backup into an empty data folder."""
+    files = restore_from(load_settings(), source)
+    messages.print(f"restored {files} files")
+
+
+def doctor(as_json: _AsJson = False) -> None:
+    """Tell what is unsafe or broken on this machine, and what would be right."""
+    findings = examine(Service(load_settings()))
+    for finding in findings:
+        if as_json:
+            print_json(finding.as_record())
+        else:
+            colour = {"ok": "green", "warning": "yellow", "error": "red"}[finding.level]
+            screen.print(f"[{colour}]{finding.level:8s}[/] {finding.subject}: ", end="")
+            screen.print(finding.message, markup=False)
+    if any(finding.level == "error" for finding in findings):
+        raise typer.Exit(EXIT_FAILURE)
+
+
+@config_app.command("show")
+def show(as_json: _AsJson = False) -> None:
+    """Print every setting in force and where it came from, secrets masked."""
+    for row in describe_settings(load_settings()):
+        if as_json:
+            print_json(row)
+        else:
+            screen.print(f"{row['name']:24s} {row['value']}  ({row['origin']})", markup=False)
+
+
+@rules_app.command("check")
+def check(as_json: _AsJson = False) -> None:
+    """Compile every table and rule in force, and say what is wrong, with the line."""
+    service = Service(load_settings())
+    counts = {
+        "findings": len(service.configs.findings()),
+        "issuers": len(service.configs.identity().issuers),
+        "rules": len(service.rules),
+        "orderables": len(service.orders.orderables),
+        "lexicon": len(service.configs.documents("lexicon")),
+    }
+    _ = service.models.extractor
+    if as_json:
+        print_json(counts)
+    else:
+        screen.print(", ".join(f"{count} {name}" for name, count in counts.items()) + ": all right")

@@ -1,0 +1,94 @@
+"""`cds extract`: structured reports from text."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from cds.cli.output import EXIT_SOME_REJECTED, json_documents, print_json, read_text, screen
+from cds.configuration import Configs
+from cds.models import Models
+from cds.settings import load_settings
+from nlp import Extractor, ReportContext, StructuredReport
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command("extract")(extract)
+
+
+def extract(
+    source: Annotated[str, typer.Argument(help="A report text, or JSON Lines with `id` and `text`; `-` for stdin.")] = "-",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Say which entry of the lexicon fired.")] = False,
+) -> None:
+    """Extract findings, recommendations, critical results and inconsistencies from radiology reports."""
+    settings = load_settings()
+    extractor = Models(settings, Configs(settings.config_dir)).extractor
+    rejected = 0
+    text = read_text(source)
+    for number, item in _items(text, source):
+        record = _extracted(extractor, item, number, explain)
+        rejected += "rejected" in record
+        print_json(record) if as_json else _show(record, item)
+    if rejected:
+        raise typer.Exit(EXIT_SOME_REJECTED)
+
+
+def _items(text: str, name: str) -> list[tuple[int, Any]]:
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    if first.lstrip().startswith("{"):
+        try:
+            json.loads(first)
+        except ValueError:
+            return [(1, {"id": None, "text": text})]
+        return list(json_documents(text, name))
+    return [(1, {"id": None, "text": text})]
+
+
+def _extracted(extractor: Extractor, item: Any, number: int, explain: bool) -> dict[str, Any]:
+    if isinstance(item, ValueError):
+        return {"id": None, "rejected": str(item)}
+    if not isinstance(item, dict) or not isinstance(item.get("text"), str):
+        return {"id": None, "rejected": f"line {number}: expected an object with `id` and `text`"}
+    try:
+        context = ReportContext.model_validate(item["context"]) if item.get("context") else None
+    except ValidationError as error:
+        fields = ", ".join(".".join(map(str, e["loc"])) for e in error.errors(include_input=False))
+        return {"id": item.get("id"), "rejected": f"line {number}: context: {fields} not as described"}
+    return as_record(item.get("id"), extractor.extract(item["text"], context), explain)
+
+
+def as_record(identifier: Any, report: StructuredReport, explain: bool = False) -> dict[str, Any]:
+    """Return the published JSON of one report."""
+    if report.refusal is not None:
+        return {"id": identifier, "rejected": report.refusal}
+    hidden = None if explain else {"rule"}
+    return {
+        "id": identifier,
+        "findings": [m.model_dump(mode="json", exclude=hidden) for m in report.findings],
+        "recommendations": [r.model_dump(mode="json", exclude=hidden) for r in report.recommendations],
+        "critical": [c.model_dump(mode="json") for c in report.critical],
+        "communication": report.communication.model_dump(mode="json"),
+        "scores": report.scores,
+        "inconsistencies": [i.model_dump(mode="json") for i in report.inconsistencies],
+        "labels": report.labels,
+        "normal": report.normal,
+    }
+
+
+def _show(record: dict[str, Any], item: Any) -> None:
+    if "rejected" in record:
+        screen.print(f"[red]rejected[/]: {record['rejected']}")
+        return
+    text = item["text"]
+    for kind in ("findings", "recommendations", "critical"):
+        for entry in record[kind]:
+            words = " ".join(text[entry["start"] : entry["end"]].split())
+            name = entry.get("finding") or entry.get("modality")
+            detail = entry.get("assertion") or entry.get("urgency") or entry.get("body_part") or ""
+            rule = f"  [dim]{entry['rule']}[/]" if entry.get("rule") else ""
+            screen.print(f"{kind[:-1] if kind != 'critical' else kind:16s} {name:24s} {detail!s:12s} ", end="")
+            screen.print(f"“{words}”{rule}", markup=bool(rule))

@@ -1,0 +1,81 @@
+"""The parts of one running service, built from its settings in the order of the data: in, store, work, answer."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from cds.arrival import FilmArrivals, ReportArrivals
+from cds.assessing import Assessor
+from cds.configuration import Configs
+from cds.jobs.worker import Worker
+from cds.logs import logger
+from cds.models import Models
+from cds.orders import OrderTable
+from cds.settings import Settings
+from cds.store import BlobFolder, Database
+from fusion import RuleSet, compile_rules
+
+_log = logger(__name__)
+
+
+class Service:
+    """Everything a process of the service needs; each part is made when first used."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.configs = Configs(settings.config_dir)
+        self.models = Models(settings, self.configs)
+
+    @cached_property
+    def database(self) -> Database:
+        self.settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return Database(self.settings.url)
+
+    @cached_property
+    def blobs(self) -> BlobFolder:
+        return BlobFolder(self.settings.data_dir / "blobs")
+
+    @cached_property
+    def film_arrivals(self) -> FilmArrivals:
+        return FilmArrivals(self.database, self.blobs, self.configs.identity(), self.settings.zone)
+
+    @cached_property
+    def report_arrivals(self) -> ReportArrivals:
+        return ReportArrivals(self.database, self.blobs, self.configs.identity())
+
+    @cached_property
+    def rules(self) -> RuleSet:
+        return compile_rules(self.configs.texts("rules"))
+
+    @cached_property
+    def orders(self) -> OrderTable:
+        return OrderTable.from_csv(self.configs.text("orders.csv"))
+
+    @cached_property
+    def assessor(self) -> Assessor:
+        return Assessor(
+            self.database, self.models, self.rules, self.orders, self.configs.identity(), self.settings.base_url
+        )
+
+    def warm_up(self) -> None:
+        """Load what the first request would otherwise wait for; says in the log which models are refused."""
+        _ = self.assessor, self.models.risks, self.models.extractor
+        for row in self.models.status():
+            if row["state"] == "refused":
+                _log.error("model refused", model=row["id"], reason=row["reason"])
+
+    def worker(self) -> Worker:
+        return Worker(self.database, self.blobs, self.models)
+
+    def health(self) -> dict[str, Any]:
+        """Return what is up and what is degraded, each model by name."""
+        models = self.models.status()
+        degraded = [row["id"] for row in models if row["state"] == "refused"]
+        ready = self.database.is_current()
+        return {
+            "status": "fail" if not ready else "degraded" if degraded else "pass",
+            "database": "current" if ready else "needs `cds migrate`",
+            "degraded": degraded,
+            "models": models,
+        }

@@ -1,0 +1,128 @@
+"""Starting the processes of a service: one API process and one worker at lower priority."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import uvicorn
+
+from cds.api import create_app
+from cds.errors import UnsafeToServeError
+from cds.logs import logger
+from cds.service import Service
+from cds.settings import Settings
+
+_RESTART_SECONDS = 1.0
+_log = logger(__name__)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address can only be reached from this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_safe_to_serve(settings: Settings) -> None:
+    """Refuse to listen beyond loopback without authentication and TLS or a declared trusted proxy.
+
+    Raises UnsafeToServeError naming the settings that are missing.
+    """
+    if is_loopback(settings.host):
+        return
+    lacking = []
+    if not settings.api_keys or not settings.jwt_issuers:
+        lacking.append("authentication (set CDS_API_KEYS for REST and pages and CDS_JWT_ISSUERS for CDS Hooks)")
+    if not ((settings.tls_certificate and settings.tls_key) or settings.trusted_proxy):
+        lacking.append("TLS (set CDS_TLS_CERTIFICATE and CDS_TLS_KEY, or CDS_TRUSTED_PROXY)")
+    if lacking:
+        raise UnsafeToServeError(
+            f"refusing to listen on {settings.host}, beyond loopback, without {' and '.join(lacking)}; "
+            "or listen on 127.0.0.1"
+        )
+
+
+def serve_forever(service: Service) -> None:
+    """Serve until stopped, with a worker process beside."""
+    service.database.migrate()
+    with worker_process(service.settings):
+        http_server(service).run()
+
+
+def http_server(service: Service) -> uvicorn.Server:
+    """Return the HTTP server of a service, not yet running."""
+    settings = service.settings
+    config = uvicorn.Config(
+        create_app(service),
+        host=settings.host,
+        port=settings.port,
+        ssl_certfile=str(settings.tls_certificate) if settings.tls_certificate else None,
+        ssl_keyfile=str(settings.tls_key) if settings.tls_key else None,
+        proxy_headers=settings.trusted_proxy is not None,
+        forwarded_allow_ips=settings.trusted_proxy,
+        server_header=False,
+        access_log=False,
+        log_config=None,
+        timeout_graceful_shutdown=5,
+    )
+    return uvicorn.Server(config)
+
+
+@contextlib.contextmanager
+def worker_process(settings: Settings) -> Iterator[None]:
+    """Keep one `cds worker` process running, started anew if it dies."""
+    keeper = _WorkerKeeper(settings)
+    keeper.start()
+    try:
+        yield
+    finally:
+        keeper.end()
+
+
+class _WorkerKeeper(threading.Thread):
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(name="worker-keeper", daemon=True)
+        self._environment = {**os.environ, **_as_environment(settings)}
+        self._ended = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def run(self) -> None:
+        while not self._ended.is_set():
+            command = [sys.executable, "-m", "cds", "worker"]
+            self._process = subprocess.Popen(command, env=self._environment)  # noqa: S603
+            status = self._process.wait()
+            if not self._ended.is_set():
+                _log.error("worker ended, starting it anew", code=status)
+                self._ended.wait(_RESTART_SECONDS)
+
+    def end(self) -> None:
+        self._ended.set()
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+        self.join(timeout=5)
+
+
+def _as_environment(settings: Settings) -> dict[str, str]:
+    """Return what a child needs to find the same store, whatever its settings file says."""
+    return {
+        "CDS_DATA_DIR": str(settings.data_dir.resolve()),
+        "CDS_INFERENCE_THREADS": str(settings.inference_threads),
+        "CDS_LOG_LEVEL": settings.log_level,
+        "CDS_WORKER_NICENESS": str(settings.worker_niceness),
+        "CDS_TIMEZONE": settings.timezone,
+        **({"CDS_DATABASE_URL": settings.database_url} if settings.database_url else {}),
+        **({"CDS_CONFIG_DIR": str(settings.config_dir.resolve())} if settings.config_dir else {}),
+    }

@@ -1,0 +1,106 @@
+"""The ledger of follow-ups and the latest assessment of each patient.
+
+A subject is who an assessment is about: "system|value" of an identifier, or "server|Patient/id" where there is none.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from cds.store.tables import AssessmentRow, FollowUpRow
+from fusion.assessment import Assessment, FollowUp, OpenFollowUp
+
+_OPEN = ("open", "overdue")
+
+
+@dataclass(frozen=True)
+class Case:
+    """The latest assessment of one subject and what it rested on."""
+
+    case_id: str
+    subject: str
+    film_id: str | None
+    report_id: str | None
+    assessment: Assessment
+    assessed_at: datetime
+
+
+def open_follow_ups(session: Session, subject: str) -> tuple[OpenFollowUp, ...]:
+    """Return what is open for a subject, as `fusion.assess` takes it."""
+    rows = session.scalars(select(FollowUpRow).where(FollowUpRow.subject == subject, FollowUpRow.state.in_(_OPEN)))
+    return tuple(_open(row, FollowUp.model_validate(row.follow_up)) for row in rows)
+
+
+def store_case(
+    session: Session,
+    subject: str,
+    assessment: Assessment,
+    *,
+    film_id: str | None,
+    report_id: str | None,
+    at: datetime,
+) -> str:
+    """Keep an assessment as the latest of its subject, bring the ledger up to date, and return the case id."""
+    row = session.get(AssessmentRow, subject)
+    if row is None:
+        row = AssessmentRow(subject=subject, case_id=str(uuid.uuid4()))
+        session.add(row)
+    row.film_id, row.report_id, row.assessed_at = film_id, report_id, at
+    row.assessment = assessment.model_dump(mode="json")
+    _update_ledger(session, subject, assessment.follow_ups, at)
+    return row.case_id
+
+
+def case_by_id(session: Session, case_id: str) -> Case | None:
+    row = session.scalar(select(AssessmentRow).where(AssessmentRow.case_id == case_id))
+    return None if row is None else _case(row)
+
+
+def cases_of_films(session: Session, film_ids: Sequence[str]) -> dict[str, Case]:
+    """Return the case that rests on each film, where there is one."""
+    rows = session.scalars(select(AssessmentRow).where(AssessmentRow.film_id.in_(film_ids)))
+    return {row.film_id: _case(row) for row in rows if row.film_id is not None}
+
+
+def _update_ledger(session: Session, subject: str, follow_ups: Sequence[FollowUp], at: datetime) -> None:
+    known = {row.key: row for row in session.scalars(select(FollowUpRow).where(FollowUpRow.subject == subject))}
+    for follow_up in follow_ups:
+        row = known.get(follow_up.key)
+        state = {"open": "open", "keep": "open", "overdue": "overdue", "close": "closed"}[follow_up.action]
+        if row is None:
+            if state == "closed":
+                continue
+            row = FollowUpRow(
+                id=str(uuid.uuid4()), subject=subject, key=follow_up.key, opened_on=at.date(), changed_at=at, state=state
+            )
+            session.add(row)
+        elif row.state == state:
+            continue
+        row.state, row.changed_at, row.due_to = state, at, follow_up.due_to
+        row.follow_up = follow_up.model_dump(mode="json")
+        row.closed_reason = follow_up.reason if state == "closed" else None
+
+
+def _open(row: FollowUpRow, follow_up: FollowUp) -> OpenFollowUp:
+    return OpenFollowUp(
+        key=row.key,
+        rule_id=follow_up.rule_id,
+        finding=follow_up.finding,
+        summary=follow_up.summary,
+        orderables=tuple(suggestion.orderable for suggestion in follow_up.suggestions),
+        opened_on=row.opened_on,
+        due_from=follow_up.due_from,
+        due_to=follow_up.due_to,
+    )
+
+
+def _case(row: AssessmentRow) -> Case:
+    return Case(
+        row.case_id, row.subject, row.film_id, row.report_id, Assessment.model_validate(row.assessment), row.assessed_at
+    )

@@ -1,0 +1,70 @@
+"""Averaged gradient-boosted trees with one logistic calibration, as stored in a model folder.
+
+Knows features by name and order only, not what they mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xgboost
+
+from fusion.errors import ModelVerificationError
+from fusion.risks.events import Array
+
+THREADS = 2
+
+
+class Boosters:
+    """Boosters whose mean log-odds, scaled and shifted, is the log-odds of the outcome."""
+
+    def __init__(self, boosters: Sequence[xgboost.Booster], slope: float, intercept: float) -> None:
+        self._boosters = boosters
+        self.slope, self.intercept = slope, intercept
+
+    @classmethod
+    def load(cls, folder: Path, calibration: Mapping[str, Any]) -> Boosters:
+        """Return the boosters that a card's calibration entry names: files, slope, intercept."""
+        boosters = []
+        for name in calibration["files"]:
+            booster = xgboost.Booster({"nthread": THREADS})
+            try:
+                booster.load_model(folder / name)
+            except xgboost.core.XGBoostError as error:
+                raise ModelVerificationError(f"{folder.name}: {name} is not a model") from error
+            boosters.append(booster)
+        return cls(boosters, float(calibration["slope"]), float(calibration["intercept"]))
+
+    @property
+    def count(self) -> int:
+        return len(self._boosters)
+
+    def save(self, folder: Path, names: Sequence[str]) -> None:
+        """Write one file for each booster."""
+        for booster, name in zip(self._boosters, names, strict=True):
+            booster.save_model(folder / name)
+
+    @property
+    def features(self) -> list[str]:
+        return list(self._boosters[0].feature_names or ())
+
+    def log_odds(self, features: pd.DataFrame) -> Array:
+        """Return the calibrated log-odds of each row."""
+        table = xgboost.DMatrix(features[self.features], nthread=THREADS)
+        raw = np.mean([booster.predict(table, output_margin=True) for booster in self._boosters], axis=0)
+        return np.asarray(self.slope * raw + self.intercept, dtype=np.float64)
+
+    def probability(self, features: pd.DataFrame) -> Array:
+        return np.asarray(1 / (1 + np.exp(-self.log_odds(features))), dtype=np.float64)
+
+    def contributions(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Return what each feature adds to the calibrated log-odds of each row (Saabas), by feature name."""
+        table = xgboost.DMatrix(features[self.features], nthread=THREADS)
+        raw = np.mean(
+            [booster.predict(table, pred_contribs=True, approx_contribs=True) for booster in self._boosters], axis=0
+        )
+        return pd.DataFrame(self.slope * raw[:, :-1], columns=self.features)

@@ -1,0 +1,165 @@
+"""Trains the risk of in-hospital death and writes its model folder; the same data give the same model.
+
+Two stages are trained on truncated copies of the stays, because a model sees at hour 6 what was known at hour 6. Every
+figure of the card comes from cross-validation by stay, or from training on one set and testing on the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import xgboost
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
+
+from fusion.evaluation.deterioration import VIEWS, View
+from fusion.evaluation.stays import Cohort
+from fusion.risks.boosters import Boosters
+from fusion.risks.deterioration import Stage
+from fusion.risks.deterioration_features import features_of
+from fusion.risks.events import Array
+
+Say = Callable[[str], None]
+Ints = npt.NDArray[np.int64]
+
+FOLDS = 5
+
+
+@dataclass(frozen=True)
+class StageRecipe:
+    """How one stage is trained: on copies of the stays as seen in these views, each with a weight."""
+
+    from_hours: float
+    copies: dict[View, float]
+    rounds: dict[str, int]
+
+
+_SHARED: dict[str, Any] = {"objective": "binary:logistic", "tree_method": "hist", "nthread": 2, "max_bin": 128}
+LEARNERS: dict[str, dict[str, Any]] = {
+    "narrow": {
+        "max_depth": 4, "eta": 0.03, "subsample": 0.7, "colsample_bytree": 0.1, "min_child_weight": 5, "lambda": 5,
+    },
+    "deep": {
+        "max_depth": 6, "eta": 0.02, "subsample": 0.6, "colsample_bytree": 0.1, "min_child_weight": 20, "lambda": 10,
+    },
+    "shallow": {
+        "max_depth": 3, "eta": 0.03, "subsample": 0.6, "colsample_bytree": 0.2, "colsample_bynode": 0.3,
+        "min_child_weight": 5, "lambda": 5,
+    },
+    "wide": {
+        "max_depth": 5, "eta": 0.02, "subsample": 0.5, "colsample_bynode": 0.05, "min_child_weight": 10, "lambda": 20,
+    },
+}  # fmt: skip
+"""Parameters of the boosters; one of each is averaged."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides what is trained."""
+
+    stages: tuple[StageRecipe, ...] = (
+        StageRecipe(
+            0,
+            {View(6): 1.0, View(6, age_only=True): 0.5, View(12): 1.0, View(24): 0.7},
+            {"narrow": 400, "wide": 400},
+        ),
+        StageRecipe(30, {View(48): 1.0, View(36): 0.3}, {"narrow": 500, "deep": 800, "shallow": 700, "wide": 900}),
+    )
+    seed: int = 7
+    folds: int = FOLDS
+
+
+@dataclass
+class Copies:
+    """Features of all stays of all cohorts in a view, made once."""
+
+    cohorts: Sequence[Cohort]
+    made: dict[View, pd.DataFrame] = field(default_factory=dict)
+
+    def at(self, view: View) -> pd.DataFrame:
+        if view not in self.made:
+            parts = [features_of(view.of(cohort.stays)) for cohort in self.cohorts]
+            self.made[view] = pd.concat(parts, ignore_index=True)
+        return self.made[view]
+
+    @property
+    def outcome(self) -> Ints:
+        return np.concatenate([cohort.outcome for cohort in self.cohorts])
+
+
+def fit_stage(recipe: StageRecipe, copies: Copies, outcome: Ints, rows: Ints, seed: int) -> list[xgboost.Booster]:
+    """Return the boosters of a stage, fitted on copies of these rows."""
+    table = pd.concat([copies.at(view).iloc[rows] for view in recipe.copies], ignore_index=True)
+    labels = np.tile(outcome[rows], len(recipe.copies))
+    weights = np.repeat(list(recipe.copies.values()), len(rows))
+    data = xgboost.DMatrix(table, labels, weight=weights, nthread=2)
+    boosters = []
+    for number, (name, rounds) in enumerate(recipe.rounds.items()):
+        parameters = {**_SHARED, **LEARNERS[name], "seed": seed + number}
+        boosters.append(xgboost.train(parameters, data, num_boost_round=rounds))
+    return boosters
+
+
+def stage_for(recipe: Recipe, hours: float) -> int:
+    return max(number for number, stage in enumerate(recipe.stages) if number == 0 or stage.from_hours <= hours)
+
+
+def out_of_fold(recipe: Recipe, copies: Copies, outcome: Ints, say: Say = lambda _: None) -> dict[View, Array]:
+    """Return raw log-odds per view, each stay predicted by boosters that have not seen it."""
+    raw = {view: np.zeros(len(outcome)) for view in VIEWS}
+    folds = StratifiedKFold(recipe.folds, shuffle=True, random_state=recipe.seed)
+    for number, (train, test) in enumerate(folds.split(np.zeros(len(outcome)), outcome)):
+        fitted = [
+            Boosters(fit_stage(stage, copies, outcome, train.astype(np.int64), recipe.seed), 1.0, 0.0)
+            for stage in recipe.stages
+        ]
+        for view in VIEWS:
+            raw[view][test] = fitted[stage_for(recipe, view.hours)].log_odds(copies.at(view).iloc[test])
+        say(f"fold {number + 1} of {recipe.folds}")
+    return raw
+
+
+def calibrations(recipe: Recipe, raw: dict[View, Array], outcome: Ints) -> list[tuple[float, float]]:
+    """Return slope and intercept per stage, fitted on out-of-fold log-odds of the views that it serves."""
+    fitted = []
+    for number in range(len(recipe.stages)):
+        served = [view for view in VIEWS if stage_for(recipe, view.hours) == number]
+        odds = np.concatenate([raw[view] for view in served])
+        model = LogisticRegression(C=1e6).fit(odds[:, None], np.tile(outcome, len(served)))
+        fitted.append((float(model.coef_[0, 0]), float(model.intercept_[0])))
+    return fitted
+
+
+def calibrated_out_of_fold(recipe: Recipe, raw: dict[View, Array], outcome: Ints, seed: int = 1) -> dict[View, Array]:
+    """Return probabilities per view whose calibration, too, was fitted without the stay."""
+    probability = {view: np.zeros(len(outcome)) for view in VIEWS}
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    for train, test in folds.split(np.zeros(len(outcome)), outcome):
+        fitted = calibrations(recipe, {view: raw[view][train] for view in VIEWS}, outcome[train])
+        for view in VIEWS:
+            slope, intercept = fitted[stage_for(recipe, view.hours)]
+            probability[view][test] = 1 / (1 + np.exp(-(slope * raw[view][test] + intercept)))
+    return probability
+
+
+def save_stages(stages: Sequence[Stage], folder: Path) -> list[dict[str, Any]]:
+    """Write the boosters of each stage and return their calibration entries for the card."""
+    entries = []
+    for number, stage in enumerate(stages):
+        names = [f"stage{number}_{index}.ubj" for index in range(stage.boosters.count)]
+        stage.boosters.save(folder, names)
+        entries.append(
+            {
+                "from_hours": stage.from_hours,
+                "files": names,
+                "slope": stage.boosters.slope,
+                "intercept": stage.boosters.intercept,
+            }
+        )
+    return entries

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +36,6 @@ def extractor(vocabulary: Vocabulary) -> Extractor:
 
 
 @pytest.fixture(scope="session")
-def reports() -> Path:
+def reports(shared_data: Path) -> Path:
     """The folder of coded reports in the shared data; skips where it is absent."""
-    beside = Path(__file__).parents[3] / "shared" / "data"
-    folder = Path(os.environ.get("ROENTGEN_SHARED_DATA", beside)) / "reports"
-    if not folder.is_dir():
-        pytest.skip("the shared data with Open-i and NegEx reports is not here")
-    return folder
+    return shared_data / "reports"

@@ -39,7 +39,9 @@ def run(command: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProces
 
 
 def test_the_wheel_runs_from_its_own_files(installed: Path, tmp_path: Path) -> None:
-    where = run(installed.parent / "python", "-c", "import cds, vision; print(cds.__file__, vision.__file__)", cwd=tmp_path)
+    where = run(
+        installed.parent / "python", "-c", "import cds, vision; print(cds.__file__, vision.__file__)", cwd=tmp_path
+    )
     assert all(str(installed.parents[1]) in file for file in where.stdout.split())
 
 

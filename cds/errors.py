@@ -6,7 +6,8 @@
     ├── NotAcceptedError        an input was refused before anything was stored
     │   ├── NotADicomFilmError  not a DICOM file, or one without the identifiers an arrival needs
     │   └── ReportNotAcceptedError
-    └── NotFoundError           no such film, report, patient or job
+    ├── NotFoundError           no such film, report, patient or job
+    └── DemoError               the demo cannot start or cannot go on
 
 Messages name the place and the remedy and never carry patient data.
 """
@@ -45,3 +46,7 @@ class ReportNotAcceptedError(NotAcceptedError):
 
 class NotFoundError(CdsError):
     """The thing asked for is not in the store."""
+
+
+class DemoError(CdsError):
+    """The demo cannot start or cannot go on; says what would help."""

@@ -1,1 +1,20 @@
-"""vision"""
+"""Pixels -> ImagingResult. Knows no text, no patient record, no web.
+
+The story in the order of the data: read -> gate -> prepare -> encode -> explain -> measure -> result.
+"""
+
+from __future__ import annotations
+
+from vision.errors import ModelVerificationError, UnreadableImageError, VisionError
+from vision.radiograph import Radiograph
+from vision.read import read_radiograph
+from vision.result import ImagingResult
+
+__all__ = [
+    "ImagingResult",
+    "ModelVerificationError",
+    "Radiograph",
+    "UnreadableImageError",
+    "VisionError",
+    "read_radiograph",
+]

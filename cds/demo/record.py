@@ -1,7 +1,7 @@
 """The demo's documents, kept as package data with placeholders for whatever hangs on the first start.
 
-    {{now-2h}} {{now}}  a FHIR instant       {{day-430d}} {{day}}  a date       {{clock-50m}}  hours and minutes
-    {{birth}} {{age}} {{accession}} {{study}} {{series}}           of the demo patient and film
+{{now-2h}} {{now}}  a FHIR instant       {{day-430d}} {{day}}  a date       {{clock-50m}}  hours and minutes
+{{birth}} {{age}} {{accession}} {{study}} {{series}}           of the demo patient and film
 """
 
 from __future__ import annotations

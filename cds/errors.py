@@ -7,7 +7,10 @@
     │   ├── NotADicomFilmError  not a DICOM file, or one without the identifiers an arrival needs
     │   └── ReportNotAcceptedError
     ├── NotFoundError           no such film, report, patient or job
-    └── DemoError               the demo cannot start or cannot go on
+    ├── DemoError               the demo cannot start or cannot go on
+    └── StoreError              the store cannot be used as it is; says what is wrong and the remedy
+        ├── DamagedBlobError    a stored file is not what was stored
+        └── DatabaseVersionError  the database is not at the version of this program
 
 Messages name the place and the remedy and never carry patient data.
 """
@@ -50,3 +53,15 @@ class NotFoundError(CdsError):
 
 class DemoError(CdsError):
     """The demo cannot start or cannot go on; says what would help."""
+
+
+class StoreError(CdsError):
+    """The store cannot be used as it is."""
+
+
+class DamagedBlobError(StoreError):
+    """A stored file does not have the content that its name stands for."""
+
+
+class DatabaseVersionError(StoreError):
+    """The tables are older or newer than this program."""

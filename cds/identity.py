@@ -46,8 +46,12 @@ def contradiction(person: Person, row: Identified) -> str | None:
 
     Missing birth date or sex on either side contradicts nothing; the identifier must match in any case.
     """
+    if not row.identifier_value:
+        return "identifier_missing"
+    if not row.identifier_system:
+        return "issuer_unknown"
     if (row.identifier_system, row.identifier_value) not in person.identifiers:
-        return "issuer_unknown" if row.identifier_system is None else "identifier_differs"
+        return "identifier_differs"
     if person.birth_date and row.birth_date and person.birth_date != row.birth_date:
         return "birth_date_differs"
     if _known(person.sex) and _known(row.sex) and person.sex != row.sex:

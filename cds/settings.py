@@ -5,25 +5,33 @@ Knows no database and no model; only names, defaults and where each value came f
 
 from __future__ import annotations
 
+import ipaddress
+import json
 import os
+import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 import yaml
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+from pydantic_settings.sources import EnvSettingsSource
 
 from cds.errors import ConfigurationError
 
 PREFIX = "CDS_"
 SETTINGS_FILE_VARIABLE = "CDS_SETTINGS_FILE"
+_OTHER_VARIABLES = frozenset({SETTINGS_FILE_VARIABLE, "CDS_SHARED_DATA"})
+_SHORTEST_KEY = 16
+_MASK = "********"
+_IN_URL = re.compile(r"(?<=://)\S*(?=@)|(?<=password=)[^&\s]*", re.IGNORECASE)
 
 
 class Settings(BaseSettings):
     """Everything an operator can set. Every field: `CDS_<NAME>` in the environment or `<name>` in the file."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
 
     data_dir: Path = Field(
         default=Path("cds-data"),
@@ -49,11 +57,12 @@ class Settings(BaseSettings):
     )
     tls_key: Path | None = Field(default=None, description="PEM private key. Example: /etc/roentgen/tls.key")
     trusted_proxy: str | None = Field(
-        default=None, description="Address of a reverse proxy that ends TLS. Example: 10.0.0.4"
+        default=None,
+        description="Address or network of the reverse proxies that end TLS, comma between. Example: 10.0.0.4",
     )
     api_keys: dict[str, SecretStr] = Field(
         default_factory=dict,
-        description='Name -> key of clients of /api/v1 and the pages (JSON in the environment). Example: {"ward": "..."}',
+        description='Name -> key (16 characters or more) of clients of /api/v1 and the pages. Example: {"ward": "..."}',
     )
     jwt_issuers: dict[str, str] = Field(
         default_factory=dict,
@@ -72,9 +81,9 @@ class Settings(BaseSettings):
     frame_ancestors: tuple[str, ...] = Field(
         default=(), description='Origins that may frame the pages. Example: ["https://ehr"]'
     )
-    prevalence: dict[str, float] = Field(
+    prevalence: dict[str, Annotated[float, Field(gt=0, lt=1)]] = Field(
         default_factory=dict,
-        description='Finding -> share of films at this site, to turn scores into probabilities. Example: {"lung_opacity": 0.12}',
+        description='Finding -> share of films here; turns scores into probabilities. Example: {"lung_opacity": 0.1}',
     )
     inference_threads: int = Field(default=2, ge=1, le=256, description="Threads per film. Example: 4")
     worker_niceness: int = Field(default=10, ge=0, le=19, description="Priority given up by the worker. Example: 5")
@@ -85,7 +94,9 @@ class Settings(BaseSettings):
     override_quiet_hours: int = Field(
         default=24, ge=0, le=8760, description="Hours a card stays quiet after an override. Example: 72"
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Example: warning")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least grave lines that are logged. Example: warning"
+    )
 
     @field_validator("timezone")
     @classmethod
@@ -94,6 +105,26 @@ class Settings(BaseSettings):
             ZoneInfo(value)
         except (KeyError, ValueError) as error:
             raise ValueError(f"unknown time zone {value!r}; use an IANA name such as Europe/Berlin") from error
+        return value
+
+    @field_validator("trusted_proxy")
+    @classmethod
+    def _declared_proxy(cls, value: str | None) -> str | None:
+        for part in (value or "127.0.0.1").split(","):
+            try:
+                ipaddress.ip_network(part.strip())
+            except ValueError:
+                raise ValueError("name the address or network of each proxy, such as 10.0.0.4 or 10.0.0.0/24") from None
+        return value
+
+    @field_validator("api_keys")
+    @classmethod
+    def _strong_keys(cls, value: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        for name, key in value.items():
+            if not re.fullmatch(r"[A-Za-z0-9._-]{1,32}", name):
+                raise ValueError("a client's name is 1 to 32 letters, digits, dots, hyphens or underscores")
+            if len(key.get_secret_value()) < _SHORTEST_KEY:
+                raise ValueError(f"the key of {name} is shorter than {_SHORTEST_KEY} characters")
         return value
 
     @classmethod
@@ -105,8 +136,8 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Put the environment before the values of the settings file, which come in as arguments."""
-        return env_settings, init_settings
+        """Take only what is passed in; `load_settings` says in one line which source wins."""
+        return (init_settings,)
 
     @property
     def zone(self) -> ZoneInfo:
@@ -123,7 +154,8 @@ class Settings(BaseSettings):
         if self.public_url:
             return self.public_url.rstrip("/")
         scheme = "https" if self.tls_certificate else "http"
-        return f"{scheme}://{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{scheme}://{host}:{self.port}"
 
 
 def load_settings(file: Path | None = None, **overrides: Any) -> Settings:
@@ -135,9 +167,11 @@ def load_settings(file: Path | None = None, **overrides: Any) -> Settings:
     Raises ConfigurationError naming the setting and what was wrong.
     """
     from_file = _read_file(file or _named_file())
+    given = {name: value for name, value in overrides.items() if value is not None}
     try:
-        settings = Settings(**from_file)
-        return settings.model_copy(update={k: v for k, v in overrides.items() if v is not None})
+        return Settings(**{**from_file, **EnvSettingsSource(Settings)(), **given})
+    except SettingsError as error:
+        raise ConfigurationError(f"settings: {error}; tables and lists are JSON in the environment") from None
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
         raise ConfigurationError(f"settings: {problems}") from None
@@ -148,12 +182,12 @@ def describe_settings(settings: Settings, file: Path | None = None) -> list[dict
     from_file = _read_file(file or _named_file())
     rows = []
     for name, field in Settings.model_fields.items():
-        in_environment = any(key.upper() == f"{PREFIX}{name.upper()}" for key in os.environ)
+        in_environment = any(key.upper() == f"{PREFIX}{name.upper()}" and value for key, value in os.environ.items())
         origin = "environment" if in_environment else "file" if name in from_file else "default"
         rows.append(
             {
                 "name": name,
-                "value": _shown(getattr(settings, name), name),
+                "value": _shown(getattr(settings, name)),
                 "origin": origin,
                 "description": field.description or "",
             }
@@ -161,13 +195,18 @@ def describe_settings(settings: Settings, file: Path | None = None) -> list[dict
     return rows
 
 
-def _shown(value: Any, name: str) -> str:
+def unknown_variables() -> list[str]:
+    """Return the variables of the environment that look like settings and are none, such as a misspelt name."""
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | _OTHER_VARIABLES
+    return sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known)
+
+
+def _shown(value: Any) -> str:
     if isinstance(value, dict):
-        return str({key: "********" if isinstance(item, SecretStr) else item for key, item in value.items()})
-    if name == "database_url" and value and "@" in value:
-        scheme, rest = value.split("://", 1)
-        return f"{scheme}://********@{rest.rsplit('@', 1)[1]}"
-    return str(value)
+        return json.dumps({key: _shown(item) for key, item in value.items()})
+    if isinstance(value, (tuple, list)):
+        return json.dumps([_shown(item) for item in value])
+    return _MASK if isinstance(value, SecretStr) else _IN_URL.sub(_MASK, str(value))
 
 
 def _named_file() -> Path | None:
@@ -182,10 +221,18 @@ def _read_file(file: Path | None) -> dict[str, Any]:
         document = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(f"settings file {file}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"settings file {file}: not UTF-8") from None
     except yaml.YAMLError as error:
-        raise ConfigurationError(f"settings file {file}: not YAML: {error}") from None
+        raise ConfigurationError(f"settings file {file}: not YAML{_line_of(error)}") from None
     if document is None:
         return {}
     if not isinstance(document, dict):
         raise ConfigurationError(f"settings file {file}: expected names and values at the top level")
     return document
+
+
+def _line_of(error: yaml.YAMLError) -> str:
+    """Return where the error is, without the text there, which may be a key."""
+    mark = getattr(error, "problem_mark", None)
+    return f", line {mark.line + 1}" if mark is not None else ""

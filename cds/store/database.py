@@ -1,13 +1,14 @@
 """The database: engine, transactions and migrations.
 
 SQLite runs in WAL mode with full synchronisation; a writing transaction takes the write lock at its start, so two
-writers wait for each other instead of failing half-way.
+writers wait for each other instead of failing half-way. Errors never carry the values of a statement.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from cds.errors import DatabaseVersionError
+
+PATIENCE_MS = 10_000
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -38,15 +42,22 @@ class Database:
             yield session
 
     @contextmanager
-    def writing(self) -> Iterator[Session]:
-        """A transaction that is committed at the end, or rolled back on an error."""
-        engine = self.engine.execution_options(writing=True)
+    def writing(self, *, patience_ms: int = PATIENCE_MS) -> Iterator[Session]:
+        """A transaction that is committed at the end, or rolled back on an error.
+
+        patience_ms  how long to wait for another writer of SQLite; then sqlalchemy.exc.OperationalError
+        """
+        engine = self.engine.execution_options(writing=True, patience_ms=patience_ms)
         with Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     def migrate(self) -> None:
-        """Bring the tables to the version of this program."""
+        """Bring the tables to the version of this program. Raises DatabaseVersionError when they are newer."""
         with self.engine.execution_options(writing=True).begin() as connection:
+            current = MigrationContext.configure(connection).get_current_revision()
+            known = {script.revision for script in _scripts().walk_revisions()}
+            if current is not None and current not in known:
+                raise DatabaseVersionError("the database was made by a newer version of this program; use that version")
             command.upgrade(_alembic(connection), "head")
 
     def is_current(self) -> bool:
@@ -54,12 +65,17 @@ class Database:
         with self.engine.connect() as connection:
             return MigrationContext.configure(connection).get_current_revision() == _scripts().get_current_head()
 
+    def require_current(self) -> None:
+        """Raise DatabaseVersionError unless the tables are at the version of this program."""
+        if not self.is_current():
+            raise DatabaseVersionError("the database is not at the version of this program; run `cds migrate`")
+
     def close(self) -> None:
         self.engine.dispose()
 
 
 def _engine(url: str) -> Engine:
-    engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+    engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"), hide_parameters=True)
     if url.startswith("sqlite"):
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -69,14 +85,15 @@ def _engine(url: str) -> Engine:
 def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     connection.isolation_level = None  # type: ignore[attr-defined]
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
+    for pragma in (f"busy_timeout={PATIENCE_MS}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    writing: Any = connection.get_execution_options().get("writing", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+    options: Any = connection.get_execution_options()
+    connection.exec_driver_sql(f"PRAGMA busy_timeout={int(options.get('patience_ms', PATIENCE_MS))}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writing", False) else "BEGIN")
 
 
 def _alembic(connection: Connection | None = None) -> Config:
@@ -87,5 +104,6 @@ def _alembic(connection: Connection | None = None) -> Config:
     return config
 
 
+@lru_cache(maxsize=1)
 def _scripts() -> ScriptDirectory:
     return ScriptDirectory.from_config(_alembic())

@@ -9,7 +9,21 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
-from cds.jobs.queue import LEASE, Job, claim, fail, finish, release_dead, renew, worker_name
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from cds.jobs.queue import (
+    LEASE,
+    Job,
+    claim,
+    fail,
+    finish,
+    give_up_spent,
+    is_due,
+    release_dead,
+    renew,
+    worker_name,
+)
 from cds.logs import logger, place_of
 from cds.models import Models
 from cds.store import BlobFolder, Database
@@ -21,6 +35,7 @@ from vision import ImagingResult, UnreadableImageError, read_radiograph
 from vision.result import Rejection
 
 _POLL_SECONDS = 0.2
+_STORE_IN_TROUBLE_SECONDS = 2.0
 _log = logger(__name__)
 
 
@@ -34,21 +49,37 @@ class Worker:
         self._name = worker_name()
         self.stop = threading.Event()
 
-    def run(self, *, niceness: int = 0) -> None:
-        """Work until `stop` is set; first take back what a dead process left leased."""
+    def run(self, *, niceness: int = 0, parent: int | None = None) -> None:
+        """Work until `stop` is set; first take back what a dead process left leased.
+
+        niceness  priority to give up
+        parent    process id of the service that started this worker; it ends when that process is gone
+
+        Raises DatabaseVersionError when the tables are not at the version of this program.
+        """
         if niceness:
             os.nice(niceness)
+        self._database.require_current()
         with self._database.writing() as session:
             released = release_dead(session, at=_now())
         self._blobs.drop_unfinished()
         _log.info("worker started", pid=os.getpid(), count=released)
-        while not self.stop.is_set():
-            if not self.run_one():
-                self.stop.wait(_POLL_SECONDS)
+        while not self.stop.is_set() and parent in (None, os.getppid()):
+            try:
+                if not self.run_one():
+                    self.stop.wait(_POLL_SECONDS)
+            except SQLAlchemyError as error:
+                _log.error("store in trouble", **place_of(error))
+                self.stop.wait(_STORE_IN_TROUBLE_SECONDS)
 
     def run_one(self) -> bool:
         """Do one job, if there is one; returns whether there was."""
+        with self._database.reading() as session:
+            if not is_due(session, at=_now()):
+                return False
         with self._database.writing() as session:
+            for spent in give_up_spent(session, at=_now()):
+                _mark_failed(session, spent)
             job = claim(session, self._name, at=_now())
         if job is None:
             return False
@@ -88,10 +119,8 @@ class Worker:
         with self._database.reading() as session:
             report = session.get_one(ReportRow, job.subject_id)
         text = self._blobs.get(report.sha256).decode("utf-8", "surrogatepass")
-        age = _age(report)
-        result: StructuredReport = self._models.extractor.extract(
-            text, ReportContext(age=age, sex=report.sex), at=_now()
-        )
+        context = ReportContext(age=_age(report), sex=report.sex)
+        result: StructuredReport = self._models.extractor.extract(text, context, at=_now())
         with self._database.writing() as session:
             if finish(session, job, self._name, at=_now()):
                 store_report_result(session, report.id, result, at=_now())
@@ -99,9 +128,8 @@ class Worker:
     def _give_back(self, job: Job, error: Exception) -> None:
         _log.error("job failed", kind=job.kind, job=job.id, attempt=job.attempt, **place_of(error))
         with self._database.writing() as session:
-            given_up = fail(session, job, self._name, type(error).__name__, at=_now())
-            if given_up and job.kind == "analyse_film":
-                session.get_one(FilmRow, job.subject_id).status = "failed"
+            if fail(session, job, self._name, type(error).__name__, at=_now()):
+                _mark_failed(session, job)
 
     @contextlib.contextmanager
     def _lease_kept(self, job: Job) -> Iterator[None]:
@@ -109,8 +137,11 @@ class Worker:
 
         def keep() -> None:
             while not done.wait(LEASE.total_seconds() / 3):
-                with self._database.writing() as session:
-                    renew(session, job, self._name, at=_now())
+                try:
+                    with self._database.writing() as session:
+                        renew(session, job, self._name, at=_now())
+                except SQLAlchemyError as error:
+                    _log.warning("lease not renewed", job=job.id, **place_of(error))
 
         keeper = threading.Thread(target=keep, name="lease", daemon=True)
         keeper.start()
@@ -121,11 +152,19 @@ class Worker:
             keeper.join()
 
 
+def _mark_failed(session: Session, job: Job) -> None:
+    """Make it visible that no result will come."""
+    _log.error("job given up", kind=job.kind, job=job.id, attempt=job.attempt)
+    if job.kind == "analyse_film":
+        session.get_one(FilmRow, job.subject_id).status = "failed"
+
+
 def _age(report: ReportRow) -> int | None:
-    if report.birth_date is None:
+    """Return the patient's age in years when the report was issued; None where the dates do not allow one."""
+    if report.birth_date is None or report.birth_date > report.issued_at.date():
         return None
-    day = report.issued_at.date()
-    return day.year - report.birth_date.year - ((day.month, day.day) < (report.birth_date.month, report.birth_date.day))
+    born, day = report.birth_date, report.issued_at.date()
+    return day.year - born.year - ((day.month, day.day) < (born.month, born.day))
 
 
 def _now() -> datetime:

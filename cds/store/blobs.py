@@ -51,7 +51,7 @@ class BlobFolder:
             raise
 
     def get(self, digest: str) -> bytes:
-        """Return the content of a blob. Raises FileNotFoundError, or DamagedBlobError when it is not what was stored."""
+        """Return the content of a blob. Raises FileNotFoundError or DamagedBlobError."""
         data = self.path(digest).read_bytes()
         if hashlib.sha256(data).hexdigest() != digest:
             raise DamagedBlobError(f"blob {digest[:12]} is not what was stored; restore it from a backup")

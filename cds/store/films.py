@@ -46,7 +46,8 @@ class StoredFilm:
 def add_film(session: Session, header: FilmHeader, sha256: str, *, source: str, at: datetime) -> tuple[FilmRow, bool]:
     """Store an arrival and queue its analysis; returns the film and whether it is new.
 
-    The same instance with the same bytes is the same film; with other bytes it supersedes the earlier version.
+    The same instance with the same bytes is the same film; with other bytes it is a correction and supersedes the
+    earlier versions. A version once superseded stays so, though it be sent again.
     """
     same = session.scalar(
         select(FilmRow).where(FilmRow.sop_instance_uid == header.sop_instance_uid, FilmRow.sha256 == sha256)

@@ -1,6 +1,7 @@
 """The ledger of follow-ups and the latest assessment of each patient.
 
 A subject is who an assessment is about: "system|value" of an identifier, or "server|Patient/id" where there is none.
+A patient may be known by several; what is kept stays with the one it was first kept under.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -31,10 +33,33 @@ class Case:
     assessed_at: datetime
 
 
+def subject_in_use(session: Session, candidates: Sequence[str]) -> str:
+    """Return the first of a patient's subjects under which something is kept, else the first."""
+    kept = set(session.scalars(select(AssessmentRow.subject).where(AssessmentRow.subject.in_(candidates))))
+    kept |= set(session.scalars(select(FollowUpRow.subject).where(FollowUpRow.subject.in_(candidates))))
+    return next((subject for subject in candidates if subject in kept), candidates[0])
+
+
 def open_follow_ups(session: Session, subject: str) -> tuple[OpenFollowUp, ...]:
     """Return what is open for a subject, as `fusion.assess` takes it."""
     rows = session.scalars(select(FollowUpRow).where(FollowUpRow.subject == subject, FollowUpRow.state.in_(_OPEN)))
     return tuple(_open(row, FollowUp.model_validate(row.follow_up)) for row in rows)
+
+
+def kept_case(
+    session: Session, subject: str, assessment: Assessment, *, film_id: str | None, report_id: str | None, at: datetime
+) -> str | None:
+    """Return the id of the subject's case when storing this assessment would add nothing.
+
+    That is so when the kept one says the same of the same film and report, or is of a later time.
+    """
+    row = session.get(AssessmentRow, subject)
+    if row is None:
+        return None
+    same = (row.film_id, row.report_id) == (film_id, report_id) and _content(row.assessment) == _content(
+        assessment.model_dump(mode="json")
+    )
+    return row.case_id if same or row.assessed_at > at else None
 
 
 def store_case(
@@ -76,15 +101,19 @@ def _update_ledger(session: Session, subject: str, follow_ups: Sequence[FollowUp
         if row is None:
             if state == "closed":
                 continue
-            row = FollowUpRow(
-                id=str(uuid.uuid4()), subject=subject, key=follow_up.key, opened_on=at.date(), changed_at=at, state=state
-            )
+            row = FollowUpRow(id=str(uuid.uuid4()), subject=subject, key=follow_up.key, state="new")
             session.add(row)
-        elif row.state == state:
+        entry = follow_up.model_dump(mode="json")
+        if row.state == state and row.follow_up == entry:
             continue
-        row.state, row.changed_at, row.due_to = state, at, follow_up.due_to
-        row.follow_up = follow_up.model_dump(mode="json")
+        if row.state in ("new", "closed"):
+            row.opened_on = at.date()
+        row.state, row.changed_at, row.due_to, row.follow_up = state, at, follow_up.due_to, entry
         row.closed_reason = follow_up.reason if state == "closed" else None
+
+
+def _content(assessment: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in assessment.items() if name != "at"}
 
 
 def _open(row: FollowUpRow, follow_up: FollowUp) -> OpenFollowUp:
@@ -93,7 +122,7 @@ def _open(row: FollowUpRow, follow_up: FollowUp) -> OpenFollowUp:
         rule_id=follow_up.rule_id,
         finding=follow_up.finding,
         summary=follow_up.summary,
-        orderables=tuple(suggestion.orderable for suggestion in follow_up.suggestions),
+        orderables=follow_up.orderables,
         opened_on=row.opened_on,
         due_from=follow_up.due_from,
         due_to=follow_up.due_to,

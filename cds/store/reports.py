@@ -21,18 +21,19 @@ _RANK = {"preliminary": 0, "final": 1, "amended": 2, "corrected": 2, "entered-in
 
 @dataclass(frozen=True)
 class ReportHeader:
-    """What an arrival knows of a report besides its text."""
+    """What an arrival knows of a report besides its text; `issued_at` is None where the report does not say."""
 
     source: str
     source_id: str
     identifier_system: str | None
     identifier_value: str | None
+    accession_system: str | None
     accession: str | None
     study_instance_uid: str | None
     birth_date: date | None
     sex: str | None
     status: ReportStatus
-    issued_at: datetime
+    issued_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -47,25 +48,42 @@ def add_report(session: Session, header: ReportHeader, sha256: str, *, at: datet
     """Store a version of a report and queue its extraction; returns it and whether it is new.
 
     A later version supersedes earlier ones whatever the order of arrival: by status (preliminary, then final, then
-    amended or corrected), then by time of issue.
+    amended or corrected, then entered-in-error), then by time of issue, then by arrival. The same text with the same
+    status about the same patient and study is the same version; sent with a later time of issue, it is current again.
     """
-    versions = session.scalars(
-        select(ReportRow).where(ReportRow.source == header.source, ReportRow.source_id == header.source_id)
-    ).all()
-    same = next((row for row in versions if row.status == header.status and row.sha256 == sha256), None)
-    if same is not None:
-        return same, False
-    report = ReportRow(id=str(uuid.uuid4()), sha256=sha256, received_at=at)
-    for name in ReportHeader.__dataclass_fields__:
-        setattr(report, name, getattr(header, name))
-    session.add(report)
-    session.flush()
-    newest = max([*versions, report], key=lambda row: (_RANK[row.status], row.issued_at, row.received_at))
-    for row in [*versions, report]:
+    versions = list(
+        session.scalars(
+            select(ReportRow).where(ReportRow.source == header.source, ReportRow.source_id == header.source_id)
+        )
+    )
+    report = next((row for row in versions if row.sha256 == sha256 and _is_same(row, header)), None)
+    new = report is None
+    if report is None:
+        report = _row(header, sha256, at)
+        session.add(report)
+        session.flush()
+        versions.append(report)
+    elif header.issued_at is not None:
+        report.issued_at = max(report.issued_at, header.issued_at)
+    newest = max(versions, key=lambda row: (_RANK[row.status], row.issued_at, row.received_at))
+    for row in versions:
         row.superseded_by = None if row is newest else newest.id
-    if report.status != "entered-in-error":
+    if new and report.status != "entered-in-error":
         enqueue(session, "extract_report", report.id, at=at)
-    return report, True
+    return report, new
+
+
+def _row(header: ReportHeader, sha256: str, at: datetime) -> ReportRow:
+    row = ReportRow(id=str(uuid.uuid4()), sha256=sha256, received_at=at)
+    for name in ReportHeader.__dataclass_fields__:
+        setattr(row, name, getattr(header, name))
+    row.issued_at = header.issued_at or at
+    return row
+
+
+def _is_same(row: ReportRow, header: ReportHeader) -> bool:
+    names = set(ReportHeader.__dataclass_fields__) - {"issued_at"}
+    return all(getattr(row, name) == getattr(header, name) for name in names)
 
 
 def store_report_result(session: Session, report_id: str, result: StructuredReport, *, at: datetime) -> bool:

@@ -96,16 +96,17 @@ class ReportRow(Base):
 
     __tablename__ = "report"
     __table_args__ = (
-        UniqueConstraint("source", "source_id", "status", "sha256"),
+        Index("ix_report_versions", "source", "source_id"),
         Index("ix_report_identifier", "identifier_system", "identifier_value"),
     )
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
     source: Mapped[str] = mapped_column(String(64))
-    source_id: Mapped[str] = mapped_column(String(255), index=True)
+    source_id: Mapped[str] = mapped_column(String(600))
     sha256: Mapped[str] = mapped_column(String(64))
     identifier_system: Mapped[str | None] = mapped_column(String(255))
     identifier_value: Mapped[str | None] = mapped_column(String(255))
+    accession_system: Mapped[str | None] = mapped_column(String(255))
     accession: Mapped[str | None] = mapped_column(String(64), index=True)
     study_instance_uid: Mapped[str | None] = mapped_column(String(64), index=True)
     birth_date: Mapped[date | None]
@@ -176,7 +177,10 @@ class FollowUpRow(Base):
 
 
 class CardRow(Base):
-    """A card that was returned, so that feedback can be tied to its rule and models."""
+    """A card that was returned, so that feedback can be tied to its rule and models.
+
+    key  what the card says of its subject, the same whenever it says it again
+    """
 
     __tablename__ = "card"
 
@@ -185,6 +189,8 @@ class CardRow(Base):
     hook: Mapped[str] = mapped_column(String(32))
     hook_instance: Mapped[str] = mapped_column(String(64))
     subject: Mapped[str] = mapped_column(String(600), index=True)
+    encounter: Mapped[str | None] = mapped_column(String(255))
+    key: Mapped[str] = mapped_column(String(64))
     rule_id: Mapped[str] = mapped_column(String(128), index=True)
     rule_version: Mapped[str] = mapped_column(String(32))
     models: Mapped[dict[str, Any]]

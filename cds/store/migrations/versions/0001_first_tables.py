@@ -26,6 +26,8 @@ def upgrade() -> None:
         sa.Column("hook", sa.String(length=32), nullable=False),
         sa.Column("hook_instance", sa.String(length=64), nullable=False),
         sa.Column("subject", sa.String(length=600), nullable=False),
+        sa.Column("encounter", sa.String(length=255), nullable=True),
+        sa.Column("key", sa.String(length=64), nullable=False),
         sa.Column("rule_id", sa.String(length=128), nullable=False),
         sa.Column("rule_version", sa.String(length=32), nullable=False),
         sa.Column("models", sa.JSON(), nullable=False),
@@ -128,10 +130,11 @@ def upgrade() -> None:
         "report",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("source", sa.String(length=64), nullable=False),
-        sa.Column("source_id", sa.String(length=255), nullable=False),
+        sa.Column("source_id", sa.String(length=600), nullable=False),
         sa.Column("sha256", sa.String(length=64), nullable=False),
         sa.Column("identifier_system", sa.String(length=255), nullable=True),
         sa.Column("identifier_value", sa.String(length=255), nullable=True),
+        sa.Column("accession_system", sa.String(length=255), nullable=True),
         sa.Column("accession", sa.String(length=64), nullable=True),
         sa.Column("study_instance_uid", sa.String(length=64), nullable=True),
         sa.Column("birth_date", sa.Date(), nullable=True),
@@ -142,14 +145,11 @@ def upgrade() -> None:
         sa.Column("superseded_by", sa.String(length=36), nullable=True),
         sa.ForeignKeyConstraint(["superseded_by"], ["report.id"], name=op.f("fk_report_superseded_by")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_report")),
-        sa.UniqueConstraint(
-            "source", "source_id", "status", "sha256", name=op.f("uq_report_source_source_id_status_sha256")
-        ),
     )
     with op.batch_alter_table("report", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_report_accession"), ["accession"], unique=False)
         batch_op.create_index("ix_report_identifier", ["identifier_system", "identifier_value"], unique=False)
-        batch_op.create_index(batch_op.f("ix_report_source_id"), ["source_id"], unique=False)
+        batch_op.create_index("ix_report_versions", ["source", "source_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_report_study_instance_uid"), ["study_instance_uid"], unique=False)
 
     op.create_table(
@@ -212,7 +212,7 @@ def downgrade() -> None:
     op.drop_table("token_seen")
     with op.batch_alter_table("report", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_report_study_instance_uid"))
-        batch_op.drop_index(batch_op.f("ix_report_source_id"))
+        batch_op.drop_index("ix_report_versions")
         batch_op.drop_index("ix_report_identifier")
         batch_op.drop_index(batch_op.f("ix_report_accession"))
 

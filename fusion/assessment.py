@@ -113,7 +113,9 @@ class Suggestion(_Frozen):
 class FollowUp(_Frozen):
     """A next step that is due: to open, still open, overdue or to close.
 
-    key  stable identity of the follow-up (same trigger, same evidence, same step -> same key)
+    key          stable identity of the follow-up (same trigger, same evidence, same step -> same key)
+    orderables   every step it stands for; once the first is done, it is answered
+    suggestions  the steps to suggest now: without what is already ordered or done
     """
 
     key: str
@@ -123,7 +125,9 @@ class FollowUp(_Frozen):
     rule_version: str
     finding: str | None = None
     summary: str
+    detail: str = ""
     severity: Severity
+    orderables: tuple[str, ...] = ()
     suggestions: tuple[Suggestion, ...] = ()
     due_from: date | None = None
     due_to: date | None = None
@@ -175,12 +179,18 @@ class OrderCheck(_Frozen):
 
 
 class RuleStatus(_Frozen):
-    """What became of a rule that did not fire: not evaluable (with the missing inputs), not triggered, suppressed."""
+    """What became of a rule that was triggered and says nothing.
+
+    not_evaluable  inputs are missing, by name; or the condition failed, with the reason
+    suppressed     it would have fired, and the site has switched it off
+    outranked      it would have fired, and a radiologist's recommendation or another rule asks for the same already
+    """
 
     rule_id: str
     rule_version: str
-    status: Literal["not_evaluable", "suppressed"]
+    status: Literal["not_evaluable", "suppressed", "outranked"]
     missing: tuple[str, ...] = ()
+    reason: str | None = None
 
 
 class Modality(_Frozen):

@@ -95,7 +95,10 @@ class Smoking:
 
 @dataclass(frozen=True)
 class Patient:
-    """What is known of one patient. Sex is administrative gender: male, female, other, unknown or None."""
+    """What is known of one patient. Sex is administrative gender: male, female, other, unknown or None.
+
+    kinds  FHIR resource types that came with the record; what is not listed of a type that did not come is unknown
+    """
 
     id: str
     identifiers: tuple[tuple[str, str], ...] = ()
@@ -110,6 +113,7 @@ class Patient:
     imaging: tuple[Imaging, ...] = ()
     smoking: Smoking = field(default_factory=Smoking)
     dropped: tuple[Dropped, ...] = ()
+    kinds: frozenset[str] = frozenset()
 
     @cached_property
     def _by_key(self) -> Mapping[str, Sequence[Observation]]:

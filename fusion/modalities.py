@@ -26,12 +26,16 @@ class ImagingInput:
 
 @dataclass(frozen=True)
 class ReportInput:
-    """The latest report that may be used; `reference` names it in evidence."""
+    """The latest report that may be used; `reference` names it in evidence.
+
+    modality  what was examined (XR, CT, MR, US, MG), where it is known; otherwise a radiograph is assumed
+    """
 
     report: StructuredReport
     at: datetime
     status: Literal["preliminary", "final", "amended", "corrected", "identity_unresolved"] = "final"
     reference: str = "report"
+    modality: str | None = None
 
     @property
     def usable(self) -> bool:

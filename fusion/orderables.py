@@ -34,3 +34,17 @@ class Orderable:
     def ionising(self) -> bool:
         """Whether it exposes to ionising radiation."""
         return self.modality in _IONISING
+
+
+_KEYS = """
+    xr_chest xr_chest_pa_lateral xr_chest_portable xr_abdomen xr_lumbar_spine xr_ankle xr_foot xr_knee xr_wrist xr_hip
+    xr_femur xr_humerus xr_clavicle xr_ribs xr_ribs_chest ct_chest_without_contrast ct_chest_with_contrast
+    ct_chest_low_dose_screening ct_chest_high_resolution ct_pulmonary_angiography ct_thoracic_aorta_angiography
+    ct_abdomen_pelvis_with_contrast ct_head_without_contrast ct_cervical_spine_without_contrast
+    ct_sinuses_without_contrast mr_lumbar_spine_without_contrast mr_head mg_screening mg_diagnostic us_breast us_chest
+    us_leg_veins echocardiography dxa_skeletal dxa_hip dxa_lumbar_spine pet_ct_whole_body vq_scan d_dimer nt_probnp bnp
+    troponin creatinine sputum_afb tb_naat hiv_test pregnancy_test bronchoscopy thoracentesis referral_lung_cancer
+    referral_respiratory referral_surgery referral_cardiology
+"""
+ORDERABLE_KEYS = frozenset(_KEYS.split())
+"""Keys that every installation has; a hospital's table may add more."""

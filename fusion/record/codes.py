@@ -148,8 +148,12 @@ _CONDITION_ICD10: tuple[tuple[str, str], ...] = (
     ("J14", "pneumonia"), ("J15", "pneumonia"), ("J18", "pneumonia"), ("I63", "stroke"), ("I61", "stroke"),
     ("I48", "atrial_fibrillation"), ("N17", "acute_kidney_injury"), ("Z91.041", "contrast_reaction"),
     ("C", "cancer"), ("K74", "liver_disease"), ("K70.3", "liver_disease"), ("I21", "vascular_disease"),
-    ("I70", "vascular_disease"), ("M54.5", "low_back_pain"), ("R51", "headache"),
+    ("I70", "vascular_disease"), ("M54.5", "low_back_pain"), ("R51", "headache"), ("R07", "chest_pain"),
+    ("M80", "osteoporosis"), ("M81", "osteoporosis"),
 )  # fmt: skip
+
+CONDITION_KEYS = frozenset(_CONDITION_SNOMED.values()) | {key for _, key in _CONDITION_ICD10}
+"""Every condition key."""
 
 _MEDICATION_NAMES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(rf"\b{name}", re.IGNORECASE), key)
@@ -173,6 +177,10 @@ _ALLERGY_NAMES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"gadolin|gadobut|gadoter", re.I), "gadolinium"),
     (re.compile(r"shellfish", re.I), "shellfish"),
 )  # fmt: skip
+
+
+MEDICATION_KEYS = frozenset(key for _, key in _MEDICATION_NAMES)
+ALLERGY_KEYS = frozenset(_ALLERGY_SNOMED.values()) | {key for _, key in _ALLERGY_NAMES}
 
 
 def codings_of(concept: Any) -> Iterator[tuple[str, str]]:
@@ -202,13 +210,20 @@ def observation_key(concept: Any) -> str | None:
 
 def condition_keys(concept: Any) -> frozenset[str]:
     """Return the condition keys that a concept's SNOMED CT and ICD-10 codes stand for."""
-    keys = set()
+    keys: set[str] = set()
     for system, code in codings_of(concept):
-        if system == SNOMED and code in _CONDITION_SNOMED:
-            keys.add(_CONDITION_SNOMED[code])
-        elif system in ICD10:
-            keys |= {next((key for prefix, key in _CONDITION_ICD10 if code.upper().startswith(prefix)), "")} - {""}
+        keys |= keys_of_code(system, code)
     return frozenset(keys)
+
+
+def keys_of_code(system: str, code: str) -> frozenset[str]:
+    """Return the condition keys that one SNOMED CT or ICD-10 code stands for."""
+    if system == SNOMED and code in _CONDITION_SNOMED:
+        return frozenset({_CONDITION_SNOMED[code]})
+    if system in ICD10:
+        found = next((key for prefix, key in _CONDITION_ICD10 if code.upper().startswith(prefix)), None)
+        return frozenset() if found is None else frozenset({found})
+    return frozenset()
 
 
 def medication_keys(concept: Any) -> frozenset[str]:

@@ -40,6 +40,7 @@ class _Gathered:
     encounters: list[Encounter] = field(default_factory=list)
     imaging: list[Imaging] = field(default_factory=list)
     dropped: list[Dropped] = field(default_factory=list)
+    kinds: set[str] = field(default_factory=set)
 
     def drop(self, reference: str, reason: str) -> None:
         self.dropped.append(Dropped(reference=reference, reason=reason))
@@ -60,9 +61,9 @@ def read_patient(resources: Iterable[Any], *, patient_id: str | None = None, at:
     seen: set[str] = set()
     for number, resource in enumerate(listed):
         kind = resource.get("resourceType")
-        read = _READERS.get(kind) if isinstance(kind, str) else None
-        if read is None:
+        if not isinstance(kind, str) or kind not in _READERS:
             continue
+        read = _READERS[kind]
         reference = f"{kind}/{resource.get('id', f'#{number}')}"[:120]
         if reference in seen:
             gathered.drop(reference, "came twice; the first is used")
@@ -71,6 +72,7 @@ def read_patient(resources: Iterable[Any], *, patient_id: str | None = None, at:
         if not _is_about(resource, own):
             gathered.drop(reference, "is about another patient")
             continue
+        gathered.kinds.add(kind)
         try:
             read(gathered, resource, reference)
         except (AttributeError, TypeError, ValueError, KeyError, IndexError, OverflowError):
@@ -237,6 +239,7 @@ def _finished(gathered: _Gathered) -> Patient:
         imaging=tuple(gathered.imaging),
         smoking=_smoking(gathered.observations),
         dropped=tuple(gathered.dropped),
+        kinds=frozenset(gathered.kinds),
     )
 
 

@@ -30,8 +30,12 @@ _log = logger(__name__)
 
 @dataclass(frozen=True)
 class AssessedPatient:
-    """An assessment, the patient it is about, and what the request drafted."""
+    """An assessment, the patient it is about, and what the request drafted.
 
+    subject  the patient as the store knows them: "system|value", or "server|Patient/id"
+    """
+
+    subject: str
     assessment: Assessment
     patient: Patient
     drafts: tuple[DraftOrder, ...]
@@ -129,6 +133,7 @@ class Assessor:
                 at=at,
             )
         return AssessedPatient(
+            subject=subject,
             assessment=assessment,
             patient=patient,
             drafts=tuple(orders),

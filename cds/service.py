@@ -50,7 +50,7 @@ class Service:
 
     @cached_property
     def orders(self) -> OrderTable:
-        return OrderTable.from_csv(self.configs.text("orders.csv"))
+        return OrderTable.from_csv(self.configs.packaged_text("orders.csv"), self.configs.site_text("orders.csv"))
 
     @cached_property
     def assessor(self) -> Assessor:

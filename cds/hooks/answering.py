@@ -1,0 +1,143 @@
+"""One call of one service, from its body to its cards: the order of the data, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import anyio.to_thread
+
+from cds.assessing import AssessedPatient, Assessor
+from cds.codes import FindingCodes
+from cds.fhir import Issue, RequestFrame
+from cds.hooks.cards import Advice, CardMaker
+from cds.hooks.choosing import Chosen, advice_of, choose
+from cds.hooks.envelope import HookCall, read_call
+from cds.hooks.errors import MissingDataError, UnknownServiceError, UnprocessableRecordError
+from cds.hooks.extension import extension_of
+from cds.hooks.fetching import FhirFetcher
+from cds.hooks.prefetch import gather
+from cds.hooks.services import HookService, discovery
+from cds.orders import OrderTable
+from cds.store import Database
+from cds.store.cards import ShownCard, add_cards, overridden_since, shown_keys
+from fusion import FusionError, NoPatientError
+
+_SAME_DAY = timedelta(hours=24)
+
+
+class Answering:
+    """Answers calls of the services in force.
+
+    quiet_hours  how long a card is not repeated after an override
+    """
+
+    def __init__(
+        self,
+        services: Mapping[str, HookService],
+        assessor: Assessor,
+        fetcher: FhirFetcher,
+        database: Database,
+        orders: OrderTable,
+        codes: FindingCodes,
+        *,
+        base_url: str,
+        quiet_hours: int,
+    ) -> None:
+        self._services = services
+        self._assessor = assessor
+        self._fetcher = fetcher
+        self._database = database
+        self._orders = orders
+        self._codes = codes
+        self._base_url = base_url
+        self._quiet = timedelta(hours=quiet_hours)
+
+    def discovery(self) -> dict[str, Any]:
+        """Return the services in force."""
+        return discovery(self._services.values())
+
+    def service(self, service_id: str) -> HookService:
+        """Return a service; raises UnknownServiceError."""
+        service = self._services.get(service_id)
+        if service is None:
+            raise UnknownServiceError(Issue("not-found", "no service has this id; see /cds-services"))
+        return service
+
+    async def answer(self, service_id: str, body: bytes, *, at: datetime) -> dict[str, Any]:
+        """Return the response to a call: its cards, and in `extension` what the answer rests on and does without.
+
+        Raises HookError.
+        """
+        service = self.service(service_id)
+        call = read_call(body, service.hooks)
+        record = await gather(call, service, self._fetcher)
+        try:
+            assessed = await self._assessor.assess(
+                record.resources,
+                server=call.server,
+                patient_id=call.context.patient_id,
+                drafts=call.context.drafts,
+                selections=call.context.selected,
+                at=at,
+                service=service.id,
+            )
+        except NoPatientError as error:
+            raise MissingDataError(Issue("not-found", str(error), "prefetch.patient")) from None
+        except FusionError as error:
+            raise UnprocessableRecordError(Issue("processing", str(error), "prefetch")) from None
+        advice = advice_of(service, call.request.hook, assessed, self._orders, self._codes)
+        chosen, cards = await anyio.to_thread.run_sync(self._cards, service, call, assessed, advice, at)
+        return {
+            "cards": [] if service.settings.silent else cards,
+            "extension": extension_of(record, assessed, withheld=chosen.withheld, quiet=chosen.quiet),
+        }
+
+    def _cards(
+        self, service: HookService, call: HookCall, assessed: AssessedPatient, advice: list[Advice], at: datetime
+    ) -> tuple[Chosen, list[dict[str, Any]]]:
+        """Return the cards that are to be shown, kept in the store before they leave."""
+        if not advice:
+            return Chosen((), 0, 0), []
+        context = call.context
+        with self._database.reading() as session:
+            overridden = overridden_since(session, assessed.subject, at - self._quiet)
+            shown = shown_keys(session, assessed.subject, encounter=context.encounter_id, since=at - _SAME_DAY)
+        chosen = choose(advice, service, overridden=overridden, shown=shown)
+        maker = CardMaker(self._orders, self._codes, _frame(call, at), self._base_url, assessed.case_url)
+        cards = [maker.card(item) for item in chosen.advice]
+        if cards:
+            with self._database.writing() as session:
+                add_cards(session, map(_shown(service, call, assessed), chosen.advice, cards), at=at)
+        return chosen, cards
+
+
+def _frame(call: HookCall, at: datetime) -> RequestFrame:
+    return RequestFrame(
+        patient_id=call.context.patient_id,
+        intent="order" if call.request.hook.startswith("order-") else "proposal",
+        at=at,
+        encounter_id=call.context.encounter_id,
+        requester=call.context.user_id,
+    )
+
+
+def _shown(service: HookService, call: HookCall, assessed: AssessedPatient) -> Any:
+    def keep(advice: Advice, card: Mapping[str, Any]) -> ShownCard:
+        return ShownCard(
+            uuid=card["uuid"],
+            service=service.id,
+            hook=call.request.hook,
+            hook_instance=str(call.request.hook_instance),
+            subject=assessed.subject,
+            encounter=call.context.encounter_id,
+            key=advice.key,
+            rule_id=advice.rule_id,
+            rule_version=advice.rule_version,
+            models=dict(advice.models),
+            indicator=advice.indicator,
+            silent=service.settings.silent,
+        )
+
+    return keep

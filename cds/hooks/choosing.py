@@ -1,0 +1,75 @@
+"""Which advice becomes a card: by service, hook and site, without repeats, the gravest first and not too many.
+
+Nothing is left out in silence: what the cap withholds is counted in the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from cds.assessing import AssessedPatient
+from cds.codes import FindingCodes
+from cds.hooks.advisories import follow_up_advice, order_advice, unresolved_advice
+from cds.hooks.cards import Advice
+from cds.hooks.overview import overview_advice
+from cds.hooks.services import INDICATORS, HookService
+from cds.orders import OrderTable
+
+_CHEST = frozenset({"chest", "ribs"})
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Advice to show, and how much more there was."""
+
+    advice: tuple[Advice, ...]
+    withheld: int
+    quiet: int
+
+
+def advice_of(
+    service: HookService, hook: str, assessed: AssessedPatient, orders: OrderTable, codes: FindingCodes
+) -> list[Advice]:
+    """Return everything one service has to say on one hook, not yet chosen from."""
+    return list(_advice_of(service, hook, assessed, orders, codes))
+
+
+def _advice_of(
+    service: HookService, hook: str, assessed: AssessedPatient, orders: OrderTable, codes: FindingCodes
+) -> Iterator[Advice]:
+    settings = service.settings
+    due_by = assessed.assessment.at.date() + timedelta(days=settings.due_within_days)
+    if service.id == "imaging-order-advisor":
+        yield from order_advice(assessed, orders.orderables)
+    elif service.id == "follow-up-tracker":
+        yield from follow_up_advice(assessed, due_by=due_by if hook == "patient-view" else None)
+    elif hook == "patient-view" or _orders_chest(assessed):
+        overview = overview_advice(assessed, codes, risk_from=settings.risk_from, due_by=due_by)
+        yield from (replace(advice, again=hook == "patient-view") for advice in overview)
+        yield from unresolved_advice(assessed)
+
+
+def choose(
+    advice: Iterable[Advice], service: HookService, *, overridden: Collection[str], shown: Collection[str]
+) -> Chosen:
+    """Return what is to be shown of it.
+
+    overridden  keys that were overridden a short while ago
+    shown       keys that were shown in this encounter already
+    """
+    settings = service.settings
+    lowest = INDICATORS[settings.minimum_indicator]
+    distinct: dict[str, Advice] = {}
+    for item in advice:
+        if INDICATORS[item.indicator] <= lowest:
+            distinct.setdefault(item.key, item)
+    loud = [a for a in distinct.values() if a.key not in overridden and (a.again or a.key not in shown)]
+    loud.sort(key=lambda a: (INDICATORS[a.indicator], not a.overdue))
+    kept = tuple(loud[: settings.max_cards])
+    return Chosen(kept, withheld=len(loud) - len(kept), quiet=len(distinct) - len(loud))
+
+
+def _orders_chest(assessed: AssessedPatient) -> bool:
+    return any(draft.selected and draft.region in _CHEST for draft in assessed.drafts)

@@ -1,0 +1,108 @@
+"""Cards shown and what became of them, and the token ids already seen."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from cds.store.tables import CardRow, FeedbackRow, ReplayRow
+
+
+@dataclass(frozen=True)
+class ShownCard:
+    """A card as it is kept: enough to tie feedback to its rule and models, nothing of its text."""
+
+    uuid: str
+    service: str
+    hook: str
+    hook_instance: str
+    subject: str
+    encounter: str | None
+    key: str
+    rule_id: str
+    rule_version: str
+    models: dict[str, Any]
+    indicator: str
+    silent: bool
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """What a clinician did with one card; `detail` holds accepted suggestions or the reason of an override."""
+
+    card: str
+    outcome: Literal["accepted", "overridden"]
+    at: datetime
+    detail: dict[str, Any]
+
+
+def add_cards(session: Session, cards: Iterable[ShownCard], *, at: datetime) -> None:
+    """Keep cards, so that feedback finds them."""
+    session.add_all(CardRow(**vars(card), shown_at=at) for card in cards)
+
+
+def overridden_since(session: Session, subject: str, since: datetime) -> frozenset[str]:
+    """Return the keys of a subject's cards that were overridden after a time, whichever service showed them."""
+    return frozenset(
+        session.scalars(
+            select(CardRow.key)
+            .join(FeedbackRow, FeedbackRow.card_uuid == CardRow.uuid)
+            .where(
+                CardRow.subject == subject, FeedbackRow.outcome == "overridden", FeedbackRow.outcome_timestamp >= since
+            )
+        )
+    )
+
+
+def shown_keys(session: Session, subject: str, *, encounter: str | None, since: datetime) -> frozenset[str]:
+    """Return the keys of cards shown to a subject in an encounter, or, without an encounter, after a time."""
+    query = select(CardRow.key).where(CardRow.subject == subject, CardRow.silent.is_(False))
+    if encounter is None:
+        return frozenset(session.scalars(query.where(CardRow.shown_at >= since)))
+    return frozenset(session.scalars(query.where(CardRow.encounter == encounter)))
+
+
+def add_feedback(session: Session, service: str, items: Sequence[Feedback], *, at: datetime) -> int:
+    """Keep feedback and return how much of it was new; the same outcome of a card at the same time is kept once.
+
+    Feedback of a card that is not in the store is kept too: the client must not lose it because we did.
+    """
+    new = 0
+    for item in items:
+        known = session.scalar(
+            select(FeedbackRow.id).where(
+                FeedbackRow.card_uuid == item.card,
+                FeedbackRow.outcome == item.outcome,
+                FeedbackRow.outcome_timestamp == item.at,
+            )
+        )
+        if known is None:
+            new += 1
+            session.add(
+                FeedbackRow(
+                    id=str(uuid.uuid4()),
+                    card_uuid=item.card,
+                    service=service,
+                    outcome=item.outcome,
+                    outcome_timestamp=item.at,
+                    detail=item.detail,
+                    received_at=at,
+                )
+            )
+            session.flush()
+    return new
+
+
+def first_use(session: Session, issuer: str, jti: str, *, expires_at: datetime, at: datetime) -> bool:
+    """Keep a token id and return whether it was new; ids of tokens that expired an hour ago are forgotten."""
+    if session.get(ReplayRow, (issuer, jti)) is not None:
+        return False
+    session.execute(delete(ReplayRow).where(ReplayRow.expires_at < at - timedelta(hours=1)))
+    session.add(ReplayRow(issuer=issuer, jti=jti, expires_at=expires_at))
+    return True

@@ -8,6 +8,7 @@
     │   └── ReportNotAcceptedError
     ├── NotFoundError           no such film, report, patient or job
     ├── DemoError               the demo cannot start or cannot go on
+    ├── BackupError             a file is not a backup, or a damaged one
     └── StoreError              the store cannot be used as it is; says what is wrong and the remedy
         ├── DamagedBlobError    a stored file is not what was stored
         └── DatabaseVersionError  the database is not at the version of this program
@@ -65,3 +66,7 @@ class DamagedBlobError(StoreError):
 
 class DatabaseVersionError(StoreError):
     """The tables are older or newer than this program."""
+
+
+class BackupError(CdsError):
+    """A file is not a backup of this program, or a damaged one."""

@@ -7,13 +7,14 @@ be used is decided later, by vision; here only what identifies the film is read,
 from __future__ import annotations
 
 import io
+import re
+import zlib
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 
 from cds.configuration import IdentityTable
 from cds.errors import NotADicomFilmError
@@ -22,7 +23,6 @@ from cds.store import BlobFolder, Database
 from cds.store.films import FilmHeader, add_film
 
 _HEADER_TAGS = [
-    "SOPClassUID",
     "SOPInstanceUID",
     "StudyInstanceUID",
     "SeriesInstanceUID",
@@ -39,6 +39,12 @@ _HEADER_TAGS = [
     "StudyTime",
     "TimezoneOffsetFromUTC",
 ]
+_UID = re.compile(r"[0-9.]{1,64}")  # PS3.5 section 9.1; leading zeros are met in practice
+_DEFLATED = b"1.2.840.10008.1.2.1.99"
+_META_GROUP_LENGTH = b"\x02\x00\x00\x00UL\x04\x00"
+_LARGEST_INFLATED = 512 * 1024 * 1024
+_LONGEST_TEXT = 64
+_CLOCK_ERROR = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -69,76 +75,99 @@ class FilmArrivals:
 
         Raises NotADicomFilmError when it is not DICOM or lacks its SOP, series or study UID.
         """
-        header = self._read_header(data, calling_ae)
+        header = self._read_header(data, calling_ae, at)
         sha256 = self._blobs.put(data)
         with self._database.writing() as session:
             film, new = add_film(session, header, sha256, source=source, at=at)
             return FilmReceipt(film.id, film.study_instance_uid, film.sop_instance_uid, new)
 
-    def _read_header(self, data: bytes, calling_ae: str | None) -> FilmHeader:
-        dataset = _dataset(data)
-        uids = [str(dataset.get(name) or "") for name in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")]
+    def _read_header(self, data: bytes, calling_ae: str | None, at: datetime) -> FilmHeader:
+        texts = _header_texts(data)
+        uids = [texts.get(name) for name in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")]
         if not all(uids):
             raise NotADicomFilmError(
                 "missing_uid", "the file lacks SOPInstanceUID, StudyInstanceUID or SeriesInstanceUID"
             )
-        if any(len(uid) > 64 for uid in uids):
-            raise NotADicomFilmError("bad_uid", "a UID is longer than 64 characters (PS3.5 section 9)")
-        issuer = self._identity.for_dicom(_text(dataset, "IssuerOfPatientID"), calling_ae)
+        if not all(_UID.fullmatch(uid or "") for uid in uids):
+            raise NotADicomFilmError("bad_uid", "a UID is not 1 to 64 digits and dots (PS3.5 section 9)")
+        issuer = self._identity.for_dicom(texts.get("IssuerOfPatientID"), calling_ae)
+        taken_at = _taken_at(texts, self._zone)
         return FilmHeader(
-            sop_instance_uid=uids[0],
-            study_instance_uid=uids[1],
-            series_instance_uid=uids[2],
+            sop_instance_uid=str(uids[0]),
+            study_instance_uid=str(uids[1]),
+            series_instance_uid=str(uids[2]),
             identifier_system=issuer.system if issuer else None,
-            identifier_value=_text(dataset, "PatientID"),
+            identifier_value=texts.get("PatientID"),
             accession_system=issuer.accession_system if issuer else None,
-            accession=_text(dataset, "AccessionNumber"),
-            birth_date=_date(_text(dataset, "PatientBirthDate")),
-            sex=administrative_gender(_text(dataset, "PatientSex")),
-            taken_at=_taken_at(dataset, self._zone),
+            accession=texts.get("AccessionNumber"),
+            birth_date=_date(texts.get("PatientBirthDate")),
+            sex=administrative_gender(texts.get("PatientSex")),
+            taken_at=taken_at if taken_at is None or taken_at <= at + _CLOCK_ERROR else None,
         )
 
 
-def _dataset(data: bytes) -> Dataset:
+def _header_texts(data: bytes) -> dict[str, str]:
+    """Return the header elements that an arrival needs, as text, without those that are empty or not usable."""
+    _refuse_inflation(data)
     looks_like_dicom = data[128:132] == b"DICM"
     try:
         dataset = pydicom.dcmread(
             io.BytesIO(data), stop_before_pixels=True, specific_tags=_HEADER_TAGS, force=not looks_like_dicom
         )
-        if "SOPInstanceUID" not in dataset:
-            raise NotADicomFilmError("not_dicom", "not a DICOM file: no preamble and no SOPInstanceUID")
-    except NotADicomFilmError:
-        raise
-    except (InvalidDicomError, OSError, ValueError, KeyError, AttributeError, NotImplementedError, TypeError) as error:
+        texts = {name: _text(dataset, name) for name in _HEADER_TAGS if name in dataset}
+    except Exception as error:  # noqa: BLE001 - hostile bytes make the parser raise whatever there is
         raise NotADicomFilmError("not_dicom", f"cannot be read as DICOM ({type(error).__name__})") from None
-    return dataset
+    if "SOPInstanceUID" not in texts:
+        raise NotADicomFilmError("not_dicom", "not a DICOM file: no SOPInstanceUID")
+    return {name: text for name, text in texts.items() if text is not None}
+
+
+def _refuse_inflation(data: bytes) -> None:
+    """Refuse a deflated file (PS3.5 section A.5) that would fill the memory when inflated."""
+    start = 144 + int.from_bytes(data[140:144], "little") if data[132:140] == _META_GROUP_LENGTH else 4096
+    if _DEFLATED not in data[:start]:
+        return
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    size, rest = 0, data[start:]
+    try:
+        while rest and not inflater.eof:
+            size += len(inflater.decompress(rest, 1 << 20))
+            rest = inflater.unconsumed_tail
+            if size > _LARGEST_INFLATED:
+                raise NotADicomFilmError("too_large", "inflates to more bytes than any film has")
+    except zlib.error:
+        raise NotADicomFilmError("not_dicom", "cannot be read as DICOM (not deflated as it says)") from None
 
 
 def _text(dataset: Dataset, name: str) -> str | None:
-    value = dataset.get(name)
-    text = str(value).strip("\x00 ") if value is not None else ""
-    return text[:255] or None
+    """Return one element as text; None when empty, multi-valued, overlong or not printable, never a part of it."""
+    element = dataset[name]
+    text = str(element.value if element.value is not None else "").strip("\x00 ")
+    return text if text and element.VM == 1 and len(text) <= _LONGEST_TEXT and text.isprintable() else None
 
 
 def _date(text: str | None) -> date | None:
+    """Return a DICOM date, also as ACR-NEMA wrote it (PS3.5 section 6.2)."""
     try:
-        return datetime.strptime(text or "", "%Y%m%d").date()  # noqa: DTZ007 - a calendar date has no zone
+        return datetime.strptime((text or "").replace(".", ""), "%Y%m%d").date()  # noqa: DTZ007 - a date has no zone
     except ValueError:
         return None
 
 
-def _taken_at(dataset: Dataset, zone: ZoneInfo) -> datetime | None:
+def _taken_at(texts: dict[str, str], zone: ZoneInfo) -> datetime | None:
     """Return when the film was taken, by the first complete pair of acquisition, content and study date and time."""
     for kind in ("Acquisition", "Content", "Study"):
-        day, clock = _text(dataset, f"{kind}Date"), _text(dataset, f"{kind}Time")
-        if _date(day) is None:
+        day, clock = _date(texts.get(f"{kind}Date")), texts.get(f"{kind}Time")
+        if day is None:
             continue
-        digits = (clock or "").split(".")[0].ljust(6, "0")[:6]
-        offset = _text(dataset, "TimezoneOffsetFromUTC")
+        digits = (clock or "").replace(":", "").split(".")[0].ljust(6, "0")[:6]
+        offset = texts.get("TimezoneOffsetFromUTC")
         try:
             if offset:
-                return datetime.strptime(f"{day}{digits}{offset}", "%Y%m%d%H%M%S%z")
-            return datetime.strptime(f"{day}{digits}", "%Y%m%d%H%M%S").replace(tzinfo=zone)
-        except ValueError:
+                taken = datetime.strptime(f"{day:%Y%m%d}{digits}{offset}", "%Y%m%d%H%M%S%z")
+            else:
+                taken = datetime.strptime(f"{day:%Y%m%d}{digits}", "%Y%m%d%H%M%S").replace(tzinfo=zone)
+            return taken.astimezone(UTC)
+        except (ValueError, OverflowError):
             continue
     return None

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, get_args
 
+from cds.arrival.markup import text_of_html
 from cds.configuration import IdentityTable
 from cds.errors import ReportNotAcceptedError
 from cds.store import BlobFolder, Database
@@ -48,73 +49,113 @@ class ReportArrivals:
     ) -> ReportReceipt:
         """Store one DiagnosticReport and queue its extraction.
 
-        resource  DiagnosticReport with text (presentedForm text/plain or text/html, else conclusion), identifier,
-                  status and subject.identifier; accession number as an identifier of type ACSN or basedOn.identifier,
-                  study as imagingStudy.identifier (urn:dicom:uid)
-        patient   the Patient it is about, if sent along: birth date and sex to contradict a wrong join
+        resource  DiagnosticReport with text (presentedForm text/plain or text/html, else conclusion; none is needed to
+                  take a report back), identifier, status and subject.identifier; accession number as an identifier of
+                  type ACSN or basedOn.identifier, study as imagingStudy.identifier (urn:dicom:uid)
+        patient   the Patient it is about, if sent along: identifiers where the report has none of its own, birth date
+                  and sex to contradict a wrong join
+        source    the way in and the sender; the same identifier from another source is another report
 
         Raises ReportNotAcceptedError naming the element and what would be right.
         """
-        text = _text_of(resource)
+        if resource.get("resourceType") != "DiagnosticReport":
+            raise ReportNotAcceptedError("not_a_report", "resourceType must be DiagnosticReport")
+        status = _status(resource)
+        text = _text_of(resource, needed=status != "entered-in-error")
         patient = patient or {}
-        subject = _mapping(_mapping(resource.get("subject")).get("identifier"))
-        system, value = subject.get("system"), subject.get("value")
-        known = self._identity.for_system(system) is not None
+        system, value = self._subject(resource, patient)
+        accession_system, accession = _accession(resource)
         header = ReportHeader(
             source=source,
             source_id=_source_id(resource),
-            identifier_system=str(system) if known else None,
-            identifier_value=str(value) if value else None,
-            accession=_accession(resource),
+            identifier_system=system,
+            identifier_value=value,
+            accession_system=accession_system,
+            accession=accession,
             study_instance_uid=_study(resource),
             birth_date=_date(patient.get("birthDate")),
-            sex=patient.get("gender") if isinstance(patient.get("gender"), str) else None,
-            status=_status(resource),
-            issued_at=_issued(resource, at),
+            sex=_sex(patient.get("gender")),
+            status=status,
+            issued_at=_issued(resource),
         )
         sha256 = self._blobs.put(text.encode("utf-8", "surrogatepass"))
         with self._database.writing() as session:
             report, new = add_report(session, header, sha256, at=at)
             return ReportReceipt(report.id, new)
 
+    def _subject(self, resource: Mapping[str, Any], patient: Mapping[str, Any]) -> tuple[str | None, str | None]:
+        """Return whose the report is: the first identifier of a known issuer, its own before those of the Patient."""
+        reference = str(_mapping(resource.get("subject")).get("reference", ""))
+        if patient.get("id") and reference.startswith("Patient/") and reference.split("/")[1] != patient["id"]:
+            raise ReportNotAcceptedError("two_patients", "subject is not the Patient that was sent along")
+        own = list(_identifiers([_mapping(_mapping(resource.get("subject")).get("identifier"))]))
+        sent_along = list(_identifiers(_list(patient.get("identifier"))))
+        for system, value in own:
+            others = {other for issuer, other in sent_along if issuer == system}
+            if others and value not in others:
+                raise ReportNotAcceptedError(
+                    "two_patients", "subject.identifier and Patient.identifier of the same system differ"
+                )
+        for system, value in [*own, *sent_along]:
+            if self._identity.for_system(system) is not None:
+                return system, value
+        return None, next((value for _, value in [*own, *sent_along]), None)
 
-def _text_of(resource: Mapping[str, Any]) -> str:
-    if resource.get("resourceType") != "DiagnosticReport":
-        raise ReportNotAcceptedError("not_a_report", "resourceType must be DiagnosticReport")
-    for form in _list(resource.get("presentedForm")):
-        if str(form.get("contentType", "")).startswith("text/") and form.get("data"):
+
+def _text_of(resource: Mapping[str, Any], *, needed: bool) -> str:
+    forms = {_media_type(form): form for form in reversed(_list(resource.get("presentedForm"))) if form.get("data")}
+    for kind, read in (("text/plain", str), ("text/html", text_of_html)):
+        if kind in forms:
             try:
-                return base64.b64decode(form["data"], validate=True).decode("utf-8")
+                return read(base64.b64decode(forms[kind]["data"], validate=True).decode("utf-8"))
             except (binascii.Error, UnicodeDecodeError, TypeError, ValueError):
                 raise ReportNotAcceptedError(
-                    "bad_text", "presentedForm.data must be base64 of UTF-8 text for a text/* contentType"
+                    "bad_text", f"presentedForm.data must be base64 of UTF-8 text for contentType {kind}"
                 ) from None
     conclusion = resource.get("conclusion")
     if isinstance(conclusion, str) and conclusion.strip():
         return conclusion
+    if not needed:
+        return ""
     raise ReportNotAcceptedError("no_text", "no text: give presentedForm with contentType text/plain, or conclusion")
+
+
+def _media_type(form: Mapping[str, Any]) -> str:
+    return str(form.get("contentType", "")).split(";")[0].strip().lower()
 
 
 def _source_id(resource: Mapping[str, Any]) -> str:
     for identifier in _list(resource.get("identifier")):
         if identifier.get("value") and _type_code(identifier) != _ACCESSION_TYPE:
-            return f"{identifier.get('system', '')}|{identifier['value']}"[:255]
-    if isinstance(resource.get("id"), str):
-        return str(resource["id"])[:255]
+            system, value = _short(identifier.get("system") or ""), _short(identifier["value"])
+            if system is not None and value:
+                return f"{system}|{value}"
+            raise _bad_identifier("identifier")
+    if resource.get("id"):
+        logical = _short(resource["id"])
+        if logical:
+            return logical
+        raise _bad_identifier("id")
     raise ReportNotAcceptedError("no_identifier", "identifier or id is needed, so that a correction finds its original")
 
 
-def _accession(resource: Mapping[str, Any]) -> str | None:
-    candidates = [i for i in _list(resource.get("identifier")) if _type_code(i) == _ACCESSION_TYPE]
-    candidates += [_mapping(reference.get("identifier")) for reference in _list(resource.get("basedOn"))]
-    return next((str(i["value"])[:64] for i in candidates if i.get("value")), None)
+def _accession(resource: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Return system and value of the accession number; an untyped identifier of the order is taken for one."""
+    typed = [i for i in _list(resource.get("identifier")) if _type_code(i) == _ACCESSION_TYPE]
+    orders = [_mapping(reference.get("identifier")) for reference in _list(resource.get("basedOn"))]
+    for identifier in [*typed, *(i for i in orders if _type_code(i) in (None, _ACCESSION_TYPE))]:
+        value = _short(identifier.get("value"), 64)
+        if value:
+            return _short(identifier.get("system")), value
+    return None, None
 
 
 def _study(resource: Mapping[str, Any]) -> str | None:
     for reference in _list(resource.get("imagingStudy")):
         identifier = _mapping(reference.get("identifier"))
-        if identifier.get("system") == _DICOM_UID_SYSTEM and identifier.get("value"):
-            return str(identifier["value"]).removeprefix("urn:oid:")[:64]
+        value = _short(identifier.get("value"))
+        if identifier.get("system") == _DICOM_UID_SYSTEM and value:
+            return _short(value.removeprefix("urn:oid:"), 64)
     return None
 
 
@@ -128,17 +169,22 @@ def _status(resource: Mapping[str, Any]) -> ReportStatus:
     return status  # type: ignore[return-value]
 
 
-def _issued(resource: Mapping[str, Any], at: datetime) -> datetime:
+def _issued(resource: Mapping[str, Any]) -> datetime | None:
+    """Return when the report was issued; None where it does not say, or says it without a time of day."""
     for name in ("issued", "effectiveDateTime"):
         value = resource.get(name)
         if isinstance(value, str):
             try:
                 moment = datetime.fromisoformat(value)
-            except ValueError:
+                if moment.tzinfo is not None:
+                    return moment.astimezone(UTC)
+            except (ValueError, OverflowError):
                 raise ReportNotAcceptedError("bad_time", f"{name} must be a FHIR instant with a time zone") from None
-            if moment.tzinfo is not None:
-                return moment
-    return at
+    return None
+
+
+def _sex(gender: Any) -> str | None:
+    return gender if gender in ("male", "female", "other") else None
 
 
 def _date(value: Any) -> date | None:
@@ -146,6 +192,23 @@ def _date(value: Any) -> date | None:
         return date.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
         return None
+
+
+def _identifiers(identifiers: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    for identifier in identifiers:
+        system, value = _short(identifier.get("system") or ""), _short(identifier.get("value"))
+        if identifier.get("use") != "old" and system is not None and value:
+            yield system, value
+
+
+def _short(value: Any, longest: int = 255) -> str | None:
+    """Return a text that can stand for something; None when it is none, overlong or not printable, never a part."""
+    text = value.strip() if isinstance(value, str) else None
+    return text if text is not None and len(text) <= longest and text.isprintable() else None
+
+
+def _bad_identifier(element: str) -> ReportNotAcceptedError:
+    return ReportNotAcceptedError("bad_identifier", f"{element} must be printable text of at most 255 characters")
 
 
 def _type_code(identifier: Mapping[str, Any]) -> str | None:

@@ -13,7 +13,7 @@ from nlp.tokens import WordStream
 
 LONGEST_TEXT = 2_000_000
 """Characters; a longer text is refused rather than read in part."""
-_FEWEST_FOREIGN_WORDS = 3
+_FEWEST_FOREIGN_WORDS = 2
 _SAMPLE_WORDS = 2000
 
 

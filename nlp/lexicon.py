@@ -50,11 +50,12 @@ Phrases = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_expand
 
 
 class Entry(BaseModel):
-    """Anything with an id; unknown keys are mistakes."""
+    """Anything with an id; unknown keys are mistakes. A site takes an entry out with `enabled: false`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")
+    enabled: bool = True
 
 
 class FindingTerm(Entry):
@@ -91,6 +92,19 @@ class Composition(Entry):
     assertion: Literal["present", "absent"] = "present"
 
 
+class Region(Entry):
+    """What bare words such as `mass` name where the text speaks of another region of the body.
+
+    In a report that holds one of `phrases`, or a sentence that holds one of `near` and none of `unless`,
+    a finding that is a key of `readings` is read as its value.
+    """
+
+    phrases: Phrases
+    near: tuple[str, ...] = ()
+    unless: tuple[str, ...] = ()
+    readings: dict[str, str] = Field(min_length=1)
+
+
 class ContextModifier(Entry):
     """Words that change how findings in their scope are asserted (ConText, Harkema 2009).
 
@@ -107,8 +121,13 @@ class ContextModifier(Entry):
 
 
 class SectionTitle(Entry):
-    """Titles of a section; its id is the section's name."""
+    """Titles of a section; its id is the section's name unless `section` gives another.
 
+    `spoken` titles are part of what is said under them: `Heart: mildly enlarged`.
+    """
+
+    section: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9_.-]*$")
+    spoken: bool = False
     phrases: Phrases
 
 

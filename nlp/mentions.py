@@ -15,10 +15,12 @@ from spacy.tokens import Doc
 from nlp.lexicon import Composition, FindingTerm, IgnoredTerm, Term
 from nlp.phrases import Match, PhraseTable
 from nlp.reading import DraftMention, Reading, Sentence, reading_of
+from nlp.regions import RegionReader
 from nlp.vocabulary import Vocabulary
 
 _Named = FindingTerm | IgnoredTerm | Term
 _STOPS = frozenset({";", ":", ".", "but", "however", "although"})
+_LONGEST_TITLE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +47,20 @@ class MentionFinder:
         for composition in vocabulary.compositions:
             for part in composition.part:
                 self._by_part.setdefault(part, []).append((composition, frozenset(composition.quality)))
+        self._regions = RegionReader(vocabulary)
         self._superseded = {entry.finding: frozenset(entry.implied_by) for entry in vocabulary.superseded}
 
     def __call__(self, doc: Doc) -> Doc:
         reading = reading_of(doc)
+        region = self._regions.of_report(reading)
         for number, sentence in enumerate(reading.sentences):
             found = list(self._table.longest(reading.stream.words, sentence.first, sentence.last))
             if found:
-                reading.mentions.extend(self._mentions(reading, number, sentence, found))
+                mentions = self._mentions(reading, number, sentence, found)
+                readings = self._regions.readings(region, reading, sentence)
+                for mention in mentions:
+                    mention.finding = readings.get(mention.finding, mention.finding)
+                reading.mentions.extend(mentions)
         return doc
 
     def _mentions(
@@ -67,18 +75,20 @@ class MentionFinder:
                     mentions.append(DraftMention(entry.finding, entry.id, number, *span, *span))
                 elif isinstance(entry, Term):
                     places.append(_Place(entry.id, match.start, match.end))
-        for mention in self._composed(reading.stream.words, number, places):
+        for mention in self._composed(reading.stream.words, number, sentence.first, places):
             if not any(_same_finding_overlaps(mention, other) for other in mentions):
                 mentions.append(mention)
         return sorted(self._exact(mentions), key=lambda mention: (mention.first, mention.last, mention.finding))
 
-    def _composed(self, words: Sequence[str], number: int, places: Sequence[_Place]) -> Iterator[DraftMention]:
+    def _composed(
+        self, words: Sequence[str], number: int, opening: int, places: Sequence[_Place]
+    ) -> Iterator[DraftMention]:
         for part in places:
             for composition, qualities in self._by_part.get(part.term, ()):
                 candidates = [
                     quality
                     for quality in places
-                    if quality.term in qualities and _within_reach(words, composition, part, quality)
+                    if quality.term in qualities and _within_reach(words, opening, composition, part, quality)
                 ]
                 if candidates:
                     nearest = min(candidates, key=lambda quality: _distance(part, quality))
@@ -112,14 +122,20 @@ def _distance(part: _Place, quality: _Place) -> int:
     return max(part.first, quality.first) - min(part.last, quality.last)
 
 
-def _within_reach(words: Sequence[str], composition: Composition, part: _Place, quality: _Place) -> bool:
+def _within_reach(
+    words: Sequence[str], opening: int, composition: Composition, part: _Place, quality: _Place
+) -> bool:
+    """Whether part and quality are said together; the colon of a short title at the `opening` does not part them."""
     part_first = part.first < quality.first
     if composition.order == "part_first" and not part_first:
         return False
     if composition.order == "quality_first" and part_first:
         return False
     first, last = min(part.last, quality.last), max(part.first, quality.first)
-    return 0 <= last - first <= composition.gap and not any(word in _STOPS for word in words[first:last])
+    return 0 <= last - first <= composition.gap and not any(
+        word in _STOPS and not (word == ":" and index <= opening + _LONGEST_TITLE)
+        for index, word in enumerate(words[first:last], first)
+    )
 
 
 def _same_finding_overlaps(one: DraftMention, other: DraftMention) -> bool:

@@ -24,8 +24,11 @@ def build_pipeline(vocabulary: Vocabulary) -> Language:
     pipeline.tokenizer = ReportTokenizer(pipeline.vocab)
     pipeline.max_length = LONGEST_TEXT
     document = vocabulary.model_dump(mode="json")
-    titles = {title.id: list(title.phrases) for title in vocabulary.sections}
-    pipeline.add_pipe("report_sections", config={"titles": titles})
+    titles: dict[str, list[str]] = {}
+    for title in vocabulary.sections:
+        titles.setdefault(title.section or title.id, []).extend(title.phrases)
+    spoken = [phrase for title in vocabulary.sections if title.spoken for phrase in title.phrases]
+    pipeline.add_pipe("report_sections", config={"titles": titles, "spoken": spoken})
     pipeline.add_pipe("report_sentences", config={"abbreviations": list(vocabulary.words("abbreviations"))})
     for name in ("mentions", "context", "attributes", "recommendations", "critical", "scores", "consistency"):
         pipeline.add_pipe(f"report_{name}", config={"vocabulary": document})

@@ -19,13 +19,14 @@ from nlp.reading import Reading, reading_of
 from nlp.result import Recommendation
 from nlp.vocabulary import Vocabulary
 
-_Cue = RecommendationTrigger | ModalityTerm | BodyPartTerm | IntervalTerm | WordList
+_Cue = ModalityTerm | BodyPartTerm | IntervalTerm | WordList
 _READ_SECTIONS = frozenset({"report", "findings", "impression", "recommendation", "addendum", "communication"})
 _STRENGTHS = ("strong", "moderate", "weak")
 _REACH = 25
 _BODY_PART_REACH = 4
 _SENTENCES_BACK = 3
 _COMPARED_REACH = 3
+_AHEAD = frozenset({"in", "within"})
 _DENIALS, _CONDITIONS, _PAST = "recommendation_denials", "recommendation_conditions", "recommendation_past"
 
 
@@ -33,8 +34,8 @@ class RecommendationFinder:
     """Finds the recommendations of every sentence."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
+        forms = vocabulary.word_forms()
         topics: tuple[Sequence[_Cue], ...] = (
-            vocabulary.recommendation_triggers,
             vocabulary.modalities,
             vocabulary.body_parts,
             vocabulary.intervals,
@@ -42,7 +43,10 @@ class RecommendationFinder:
         )
         self._table = PhraseTable(
             [(phrase, entry) for topic in topics for entry in topic for phrase in entry.phrases],
-            vocabulary.word_forms(),
+            forms,
+        )
+        self._triggers = PhraseTable(
+            [(phrase, entry) for entry in vocabulary.recommendation_triggers for phrase in entry.phrases], forms
         )
         self._guidelines = vocabulary.guidelines
 
@@ -60,14 +64,19 @@ class RecommendationFinder:
         listed = {entry.id for match in cues for entry in match.values if isinstance(entry, WordList)}
         if _DENIALS in listed or _PAST in listed:
             return []
-        triggers = [
-            (match, entry) for match in cues for entry in match.values if isinstance(entry, RecommendationTrigger)
-        ]
-        if sentence.section == "recommendation" and not triggers:
-            triggers = [(Match(sentence.first, sentence.first, ()), _SECTION_TRIGGER)]
         modalities = [(match, entry) for match in cues for entry in match.values if isinstance(entry, ModalityTerm)]
-        steps = _steps(triggers, modalities)
         spans = intervals_in(text, *_characters(reading, sentence.first, sentence.last))
+        triggers: list[_Trigger] = [
+            (Match(match.start, match.end, ()), entry)
+            for match in self._triggers.longest(reading.stream.words, sentence.first, sentence.last)
+            for entry in match.values
+            if not _is_masked(match, cues)
+        ]
+        if not triggers and sentence.section == "recommendation":
+            triggers = [(Match(sentence.first, sentence.first, ()), _SECTION_TRIGGER)]
+        elif not triggers:
+            triggers = _planned(reading, spans)
+        steps = _steps(triggers, modalities)
         return [self._recommendation(reading, number, cues, trigger, step, spans, listed) for trigger, step in steps]
 
     def _recommendation(
@@ -119,6 +128,23 @@ _Trigger = tuple[Match[_Cue], RecommendationTrigger]
 _Step = tuple[Match[_Cue], ModalityTerm]
 _IMPERATIVE = RecommendationTrigger(id="imperative", strength="moderate", phrases=("correlate",))
 _SECTION_TRIGGER = RecommendationTrigger(id="section.recommendation", strength="strong", phrases=("recommendation",))
+_INTERVAL_TRIGGER = RecommendationTrigger(id="interval.ahead", strength="moderate", phrases=("in",))
+
+
+def _planned(reading: Reading, spans: Sequence[Interval]) -> list[_Trigger]:
+    """Time spans ahead ask for a step by themselves: `repeat CT in one year`."""
+    words, stream = reading.stream.words, reading.stream
+    ahead = [stream.at(span.start) for span in spans]
+    return [(Match(index, index, ()), _INTERVAL_TRIGGER) for index in ahead if words[index - 1] in _AHEAD]
+
+
+def _is_masked(trigger: Match[RecommendationTrigger], cues: Sequence[Match[_Cue]]) -> bool:
+    """Whether longer words of another kind hold a trigger: `findings and recommendations were discussed`."""
+    return any(
+        cue.start <= trigger.start and trigger.end <= cue.end
+        for cue in cues
+        if any(isinstance(entry, WordList) for entry in cue.values)
+    )
 
 
 def _steps(triggers: Sequence[_Trigger], modalities: Sequence[_Step]) -> list[tuple[_Trigger, _Step]]:

@@ -28,10 +28,14 @@ def _heading_pattern(titles: Sequence[str]) -> re.Pattern[str]:
 
 
 class SectionFinder:
-    """Splits a text at its headings; `titles` maps a section name to its titles."""
+    """Splits a text at its headings; `titles` maps a section name to its titles.
 
-    def __init__(self, titles: Mapping[str, Sequence[str]]) -> None:
+    Titles that are also in `spoken` belong to the body of their section.
+    """
+
+    def __init__(self, titles: Mapping[str, Sequence[str]], spoken: Sequence[str] = ()) -> None:
         self._names = {title: name for name, names in titles.items() for title in names}
+        self._spoken = frozenset(spoken)
         self._pattern = _heading_pattern(list(self._names)) if self._names else None
 
     def __call__(self, doc: Doc) -> Doc:
@@ -46,9 +50,10 @@ class SectionFinder:
             if not _is_heading(match):
                 continue
             sections[-1].end = match.start("title")
-            name = self._names[" ".join(match["title"].casefold().split())]
+            title = " ".join(match["title"].casefold().split())
             body = match.end("colon") if match["colon"] else match.end("title")
-            sections.append(SectionSpan(name, body, len(text), match.start("title")))
+            start = match.start("title") if title in self._spoken and match["colon"] == ":" else body
+            sections.append(SectionSpan(self._names[title], start, len(text), match.start("title")))
         if len(sections) > 1 and not text[: sections[0].end].strip():
             sections.pop(0)
         return sections
@@ -64,9 +69,9 @@ def _is_heading(match: re.Match[str]) -> bool:
     return alone and (match["title"].isupper() or match["title"].istitle())
 
 
-def make_section_finder(nlp: Language, name: str, titles: dict[str, list[str]]) -> SectionFinder:
+def make_section_finder(nlp: Language, name: str, titles: dict[str, list[str]], spoken: list[str]) -> SectionFinder:
     """The component, as spaCy makes it."""
-    return SectionFinder(titles)
+    return SectionFinder(titles, spoken)
 
 
-Language.factory("report_sections", default_config={"titles": {}}, func=make_section_finder)
+Language.factory("report_sections", default_config={"titles": {}, "spoken": []}, func=make_section_finder)

@@ -30,6 +30,7 @@ from nlp.lexicon import (
     ModalityTerm,
     NormalRule,
     RecommendationTrigger,
+    Region,
     SectionTitle,
     SeverityTerm,
     SupersededFinding,
@@ -45,6 +46,7 @@ TOPICS: Mapping[str, type[Entry]] = MappingProxyType(
         "ignored": IgnoredTerm,
         "terms": Term,
         "compositions": Composition,
+        "regions": Region,
         "modifiers": ContextModifier,
         "sections": SectionTitle,
         "severities": SeverityTerm,
@@ -79,6 +81,7 @@ class Vocabulary(BaseModel):
     ignored: tuple[IgnoredTerm, ...] = ()
     terms: tuple[Term, ...] = ()
     compositions: tuple[Composition, ...] = ()
+    regions: tuple[Region, ...] = ()
     modifiers: tuple[ContextModifier, ...] = ()
     sections: tuple[SectionTitle, ...] = ()
     severities: tuple[SeverityTerm, ...] = ()
@@ -116,7 +119,9 @@ class Vocabulary(BaseModel):
                 entries.setdefault(str(topic), []).extend(_read_topic(file, str(topic), items, origin))
         if not entries["findings"]:
             raise VocabularyError(", ".join(documents) or "no documents", "", "no topic `findings` in any document")
-        vocabulary = cls(**{topic: tuple(found) for topic, found in entries.items()})
+        vocabulary = cls(
+            **{topic: tuple(entry for entry in found if entry.enabled) for topic, found in entries.items()}
+        )
         vocabulary._check_references(origin, known)
         return vocabulary
 
@@ -127,6 +132,7 @@ class Vocabulary(BaseModel):
     def finding_keys(self) -> tuple[str, ...]:
         """All finding keys that the words can lead to, sorted."""
         named = {entry.finding for entry in self.findings}
+        named |= {finding for entry in self.regions for finding in entry.readings.values()}
         return tuple(sorted(named | {entry.finding for entry in self.compositions}))
 
     def word_forms(self) -> dict[str, str]:
@@ -156,7 +162,7 @@ class Vocabulary(BaseModel):
                     raise VocabularyError(file, f"compositions.{composition.id}", f"unknown term {name!r}")
         if known is None:
             return
-        for topic in ("findings", "compositions", "critical", "superseded", "supports", "verdicts", "guidelines"):
+        for topic in ("findings", "compositions", "regions", "critical", "superseded", "supports", "verdicts", "guidelines"):
             for entry in getattr(self, topic):
                 for key in _finding_keys(entry):
                     if key not in known:
@@ -169,6 +175,8 @@ def _finding_keys(entry: Entry) -> Iterator[str]:
     yield from fields.values()
     for several in ("implied_by", "supported_by", "findings"):
         yield from getattr(entry, several, ())
+    for one, other in getattr(entry, "readings", {}).items():
+        yield from (one, other)
 
 
 def _plurals(word: str) -> Iterator[str]:

@@ -91,9 +91,13 @@ def _age(dataset: Dataset) -> float | None:
     return years if 0 <= years <= _OLDEST else None
 
 
+def view_of(text: str) -> HeaderView | None:
+    """Return the projection that a View Position, or the meaning of a view code, names; None when not understood."""
+    return _VIEWS.get(re.sub(r"[\s_]+", " ", text.strip().upper()))
+
+
 def _view(dataset: Dataset) -> HeaderView | None:
-    stated = _text(dataset, "ViewPosition") or _meaning(dataset, "ViewCodeSequence") or ""
-    return _VIEWS.get(re.sub(r"[\s_]+", " ", stated))
+    return view_of(_text(dataset, "ViewPosition") or _meaning(dataset, "ViewCodeSequence") or "")
 
 
 def _orientation(dataset: Dataset) -> tuple[str, ...]:

@@ -1,0 +1,149 @@
+"""Is this a frontal chest film? Header first, then simple measures, then a network that knows chest films.
+
+A film that does not pass gets a reason and never a number. Knows no finding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+
+from vision.errors import ModelVerificationError
+from vision.gate_card import GateCard, Golden, read_card, weights_sha256
+from vision.gate_header import header_rejection, stated_view
+from vision.gate_pixels import pixel_rejection
+from vision.prepare import golden_film, prepared
+from vision.radiograph import Radiograph
+from vision.result import ModelRef, Rejection, View
+from vision.technique import Technique
+
+GATE = Path(__file__).parent / "models" / "gate"
+TOLERANCE = 0.02
+"""Largest difference from the golden output, relative to its size where that is above one."""
+NOT_CHEST: dict[str, tuple[str, str]] = {
+    "sideways": ("rotated", "the film lies on its side; turn it upright and send it again"),
+    "upside_down": ("rotated", "the film is upside down; turn it upright and send it again"),
+    "inverted": (
+        "inverted",
+        "the greyscale is inverted: bone is dark and air bright; check Photometric Interpretation",
+    ),
+    "part": ("partial", "the picture shows only a part of a chest film"),
+    "limb": ("wrong_body_part", "looks like a film of a limb or of the spine, not of the chest"),
+    "breast": ("wrong_modality", "looks like a mammogram, not a chest radiograph"),
+    "slice": ("wrong_modality", "looks like a cross-section (CT or MR), not a radiograph"),
+    "other": ("not_a_film", "does not look like a radiograph"),
+}
+"""Kind of picture -> code and reason of its rejection."""
+UNLIKE = Rejection(code="out_of_distribution", reason="not recognised as a frontal chest film")
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What the network makes of a picture: probability by kind, distance from known chest films, probability of AP."""
+
+    kinds: dict[str, float]
+    distance: float
+    ap: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a film goes on; `sight` is None where header or simple measures already refused it."""
+
+    rejection: Rejection | None
+    view: View
+    view_source: Literal["header", "given", "model", "none"]
+    sight: Sight | None = None
+
+
+class Gate:
+    """The gate of a model folder, verified when it is loaded."""
+
+    def __init__(self, card: GateCard, model: ov.CompiledModel) -> None:
+        self.card = card
+        self._model = model
+
+    @classmethod
+    def load(cls, folder: Path = GATE, threads: int = 2) -> Gate:
+        """Return the gate in `folder`. Raises ModelVerificationError when hash or golden output do not match."""
+        card = read_card(folder)
+        try:
+            hashes = weights_sha256(folder)
+        except OSError as error:
+            raise ModelVerificationError(f"the gate's weights cannot be read ({type(error).__name__})") from None
+        if hashes != card.sha256:
+            raise ModelVerificationError("the gate's weights are not those of its card (sha256 differs)")
+        settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
+        try:
+            gate = cls(card, ov.Core().compile_model(folder / "model.xml", "CPU", settings))
+            given = gate._given(golden_film(card.preparation.size))
+        except (RuntimeError, KeyError) as error:
+            raise ModelVerificationError(f"the gate cannot be run ({type(error).__name__})") from None
+        if not _near(given, card.golden):
+            raise ModelVerificationError("the gate does not give the golden output of its card")
+        return gate
+
+    @property
+    def ref(self) -> ModelRef:
+        return ModelRef(id=self.card.id, version=self.card.version, sha256=self.card.sha256["model.bin"])
+
+    def judge(self, radiograph: Radiograph, technique: Technique) -> Verdict:
+        """Return whether a radiograph is a frontal chest film, and its view."""
+        view, source = stated_view(radiograph, technique)
+        known: View = view if view in ("PA", "AP", "lateral") else "unknown"
+        named: Literal["header", "given", "none"] = source if view is not None else "none"
+        refused = header_rejection(radiograph, technique) or pixel_rejection(radiograph)
+        if refused is not None:
+            return Verdict(refused, known, named)
+        sight = self.look(radiograph.pixels)
+        refused = self._refusal(sight)
+        if refused is not None or known != "unknown":
+            return Verdict(refused, known, named, sight)
+        guessed = self._view(sight)
+        return Verdict(None, guessed, "none" if guessed == "unknown" else "model", sight)
+
+    def look(self, pixels: NDArray[np.float32]) -> Sight:
+        """Return what the network makes of pixels (H x W, 0-1)."""
+        given = self._given(pixels)
+        raised = np.exp(np.array(given.logits) - max(given.logits))
+        shares = raised / raised.sum()
+        kinds = {kind: float(share) for kind, share in zip(self.card.kinds, shares, strict=True)}
+        return Sight(kinds, given.distance, float(1 / (1 + np.exp(-given.view))))
+
+    def _given(self, pixels: NDArray[np.float32]) -> Golden:
+        request = self._model.create_infer_request()
+        given = request.infer(prepared(pixels, self.card.preparation)[None])
+        logits = tuple(float(number) for number in given["logits"][0])
+        return Golden(logits=logits, distance=float(given["distance"][0]), view=float(given["view"][0]))
+
+    def _refusal(self, sight: Sight) -> Rejection | None:
+        chest = sight.kinds["chest"]
+        if chest < self.card.accept_above:
+            likeliest = max((kind for kind in sight.kinds if kind != "chest"), key=lambda kind: sight.kinds[kind])
+            code, reason = NOT_CHEST[likeliest]
+            return Rejection(code=code, reason=reason)
+        return UNLIKE if sight.distance > self.card.refuse_beyond else None
+
+    def _view(self, sight: Sight) -> View:
+        sure = self.card.view_above
+        if sure is None:
+            return "unknown"
+        if sight.ap >= sure:
+            return "AP"
+        return "PA" if sight.ap <= 1 - sure else "unknown"
+
+
+def _near(given: Golden, golden: Golden) -> bool:
+    if len(given.logits) != len(golden.logits):
+        return False
+    pairs = [
+        *zip(given.logits, golden.logits, strict=True),
+        (given.distance, golden.distance),
+        (given.view, golden.view),
+    ]
+    return all(abs(a - b) <= TOLERANCE * max(1.0, abs(b)) for a, b in pairs)

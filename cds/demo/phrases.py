@@ -23,6 +23,14 @@ def words_around(text: str, start: int, end: int) -> Text:
     return Text.assemble(before, (said, "bold"), after)
 
 
+def mentions_by_finding(report: _Json) -> list[tuple[_Json, int]]:
+    """Return the mention with the most detail of each finding and assertion, and how many more there are."""
+    grouped: dict[tuple[str, str], list[_Json]] = {}
+    for mention in report["findings"]:
+        grouped.setdefault((mention["finding"], mention["assertion"]), []).append(mention)
+    return [(max(group, key=_detail), len(group) - 1) for group in grouped.values()]
+
+
 def place_of_finding(result: _Json, key: str) -> str:
     """Return where the regions of a finding lie, in words."""
     places = [
@@ -52,6 +60,10 @@ def suggestions_of(card: _Json) -> list[tuple[str, list[Any]]]:
         (suggestion["label"], [a["resource"] for a in suggestion.get("actions", ()) if a.get("resource")])
         for suggestion in card.get("suggestions", ())
     ]
+
+
+def _detail(mention: _Json) -> int:
+    return sum(1 for name in ("laterality", "location", "severity", "change", "measurements") if mention[name])
 
 
 def _short(value: Any) -> str:

@@ -52,6 +52,7 @@ def run_demo(data_dir: Path, *, port: int, once: bool) -> None:
         configure_logs(settings.log_level)
         service = Service(settings)
         service.database.migrate()
+        service.warm_up()
         with _stopped_by_sigterm(), worker_process(settings), _served(http_server(service), listener):
             with httpx.Client(base_url=settings.base_url, timeout=_ANSWER_SECONDS) as client:
                 screen.models(client.get("/health/ready").json())

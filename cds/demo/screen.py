@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
+from rich.markdown import Markdown
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.syntax import Syntax
@@ -20,7 +21,7 @@ from rich.text import Text
 
 from cds.demo.ehr import Reply
 from cds.demo.journey import Shown
-from cds.demo.phrases import place_of_finding, score_value, suggestions_of, words_around
+from cds.demo.phrases import mentions_by_finding, place_of_finding, score_value, suggestions_of, words_around
 from cds.demo.record import report_text
 from cds.demo.state import DemoState
 
@@ -42,8 +43,8 @@ class DemoScreen:
     def banner(self, folder: Path, *, first: bool) -> None:
         lines = Text.assemble(
             ("NOT FOR CLINICAL USE. ", "bold red"),
-            "This is the demo: a real chest film of unknown origin in a copy with a made-up identity, and a made-up\n"
-            "report and record. It listens on this machine only, with keys that end with it.\n",
+            "This is the demo: a real chest film in a copy with a made-up identity, a report and a\n"
+            "record that were written for it. It listens on this machine only, with keys that end with it.\n",
             (f"Data folder: {folder.resolve()} ({'first start' if first else 'started before'})", "dim"),
         )
         self._out.print(Panel(lines, title="Roentgen CDS", title_align="left", border_style="red"))
@@ -140,9 +141,10 @@ class DemoScreen:
             self._out.print(Text(f"not read: {result['refusal']}", style="bold red"))
             return
         table = _table("finding", "said to be", "more", "in these words")
-        for mention in result["findings"]:
+        for mention, others in mentions_by_finding(result):
             more = [mention["laterality"], mention["location"], mention["severity"], mention["change"]]
             more += [f"{'x'.join(f'{v:g}' for v in m['values_mm'])} mm" for m in mention["measurements"]]
+            more += [f"and {others} more mention{'s' if others > 1 else ''}"] if others else []
             table.add_row(
                 _plain(mention["finding"]),
                 Text(mention["assertion"], style=_ASSERTION.get(mention["assertion"], "dim")),
@@ -225,7 +227,7 @@ class DemoScreen:
 def _card(card: _Json) -> RenderableType:
     parts: list[RenderableType] = []
     if card.get("detail"):
-        parts.append(Text(card["detail"]))
+        parts.append(Markdown(card["detail"]))
     parts.append(Text(f"source: {card['source']['label']}", style="dim"))
     for label, resources in suggestions_of(card):
         parts.append(Text(f"suggestion: {label}", style="bold"))

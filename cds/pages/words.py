@@ -1,0 +1,63 @@
+"""Keys, times and values as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from fusion.assessment import ScoreResult
+
+
+def plain(key: str) -> str:
+    """Return a key as words."""
+    return key.replace("_", " ")
+
+
+def clock(moment: datetime | None, zone: ZoneInfo) -> str:
+    """Return a time in the site's zone, to the minute."""
+    return "" if moment is None else f"{moment.astimezone(zone):%Y-%m-%d %H:%M}"
+
+
+def since(moment: datetime, now: datetime) -> str:
+    """Return how long ago something was, in its largest unit."""
+    passed = max(now - moment, timedelta(0))
+    if passed < timedelta(hours=1):
+        return f"{int(passed.total_seconds() // 60)} min"
+    if passed < timedelta(days=2):
+        return f"{int(passed.total_seconds() // 3600)} h"
+    return f"{passed.days} d"
+
+
+def due(start: date | None, end: date | None) -> str:
+    """Return when something is due."""
+    if start is None and end is None:
+        return ""
+    if start is None or start == end:
+        return f"by {end}" if end else f"from {start}"
+    return f"from {start}" if end is None else f"{start} to {end}"
+
+
+def value_words(value: Any) -> str:
+    """Return an input or result of a score in a few characters."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{plain(str(k))} {value_words(v)}" for k, v in value.items() if v is not None)
+    if isinstance(value, list | tuple):
+        return ", ".join(map(value_words, value))
+    return f"{value:.4g}" if isinstance(value, float) else plain(str(value))
+
+
+def score_words(score: ScoreResult) -> str:
+    """Return a score's value, with what missing inputs allow beside it."""
+    value = value_words(score.value)
+    low, high = score.minimum, score.maximum
+    if low is not None and high is not None and low != high:
+        return f"{value_words(low)}–{value_words(high)}"
+    if score.possible and len(score.possible) > 1:
+        return " or ".join(map(value_words, score.possible))
+    return value or "–"

@@ -72,6 +72,9 @@ def restore_from(settings: Settings, source: Path) -> int:
                 (settings.data_dir / parent).mkdir(exist_ok=True, mode=0o700)
             (folder / name).replace(place)
             _sync(place.parent)
+        for made in (settings.data_dir / "blobs", settings.data_dir):
+            if made.is_dir():
+                _sync(made)
     return len(names)
 
 

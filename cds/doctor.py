@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Literal
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from cds.errors import CdsError
-from cds.jobs.queue import waiting
+from cds.jobs.queue import queue_state
 from cds.service import Service
 from cds.serving import check_safe_to_serve
+from cds.settings import SETTINGS_FILE_VARIABLE, unknown_variables
 from fusion import FusionError
 from nlp import NlpError
+from vision import VisionError
 
 _LOW_DISK_BYTES = 5 * 1024**3
-_LONG_QUEUE = 500
+_LONG_WAIT = timedelta(minutes=10)
+
+
+Level = Literal["ok", "warning", "error"]
 
 
 @dataclass(frozen=True)
 class Finding:
     """One thing looked at."""
 
-    level: Literal["ok", "warning", "error"]
+    level: Level
     subject: str
     message: str
 
@@ -36,6 +44,7 @@ class Finding:
 def examine(service: Service) -> list[Finding]:
     """Look at settings, configs, models, store and disk; a broken part does not hide the others."""
     checks: tuple[tuple[str, Callable[[Service], Iterator[Finding]]], ...] = (
+        ("settings", _settings),
         ("network", _network),
         ("configs", _configs),
         ("models", _models),
@@ -46,9 +55,19 @@ def examine(service: Service) -> list[Finding]:
     for subject, check in checks:
         try:
             found += check(service)
-        except (CdsError, FusionError, NlpError, SQLAlchemyError, OSError) as error:
+        except (CdsError, FusionError, NlpError, VisionError, SQLAlchemyError, OSError) as error:
             found.append(Finding("error", subject, str(error).splitlines()[0]))
     return found
+
+
+def _settings(service: Service) -> Iterator[Finding]:
+    for name in unknown_variables():
+        yield Finding("warning", "settings", f"{name} in the environment is no setting; see `cds config show`")
+    for name in sorted(set(service.settings.prevalence) - set(service.configs.findings())):
+        yield Finding("warning", "settings", f"prevalence: {name} is no finding of findings.csv")
+    named = os.environ.get(SETTINGS_FILE_VARIABLE)
+    if named and stat.S_IMODE(Path(named).stat().st_mode) & 0o077 and service.settings.api_keys:
+        yield Finding("warning", "settings", "the settings file can be read by others; it may hold keys: chmod 600")
 
 
 def _network(service: Service) -> Iterator[Finding]:
@@ -67,24 +86,31 @@ def _configs(service: Service) -> Iterator[Finding]:
 
 def _models(service: Service) -> Iterator[Finding]:
     for row in service.models.status():
-        level: Literal["ok", "warning", "error"] = {"served": "ok", "off": "warning", "refused": "error"}[row["state"]]  # type: ignore[assignment]
+        level: Level = {"served": "ok", "refused": "error"}.get(row["state"], "warning")  # type: ignore[assignment]
         yield Finding(level, f"model {row['id']}", row.get("reason") or row["state"])
 
 
 def _store(service: Service) -> Iterator[Finding]:
-    mode = stat.S_IMODE(service.settings.data_dir.stat().st_mode) if service.settings.data_dir.exists() else 0o700
+    mode = stat.S_IMODE(service.data_dir.stat().st_mode)
     if mode & 0o077:
         yield Finding("error", "store", f"the data folder is open to others (mode {mode:o}); chmod 700")
     if not service.database.is_current():
         yield Finding("error", "store", "the database is not at this version; run `cds migrate`")
         return
     with service.database.reading() as session:
-        count = waiting(session)
-    yield Finding("warning" if count > _LONG_QUEUE else "ok", "store", f"{count} films and reports wait for the worker")
+        queue = queue_state(session)
+    late = queue.oldest is not None and datetime.now(UTC) - queue.oldest > _LONG_WAIT
+    yield Finding(
+        "warning" if late else "ok",
+        "store",
+        f"{queue.waiting} films and reports wait for the worker"
+        + (", the oldest for more than 10 minutes; is a worker running?" if late else ""),
+    )
+    if queue.failed:
+        yield Finding("warning", "store", f"{queue.failed} films or reports were given up; the log names each job")
 
 
 def _disk(service: Service) -> Iterator[Finding]:
-    folder = service.settings.data_dir if service.settings.data_dir.exists() else service.settings.data_dir.absolute().parent
-    free = shutil.disk_usage(folder).free
-    level: Literal["ok", "warning"] = "warning" if free < _LOW_DISK_BYTES else "ok"
+    free = shutil.disk_usage(service.data_dir).free
+    level: Level = "warning" if free < _LOW_DISK_BYTES else "ok"
     yield Finding(level, "disk", f"{free / 1024**3:.0f} GiB free")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from cds.arrival import FilmArrivals, ReportArrivals
 from cds.assessing import Assessor
@@ -28,13 +31,19 @@ class Service:
         self.models = Models(settings, self.configs)
 
     @cached_property
-    def database(self) -> Database:
+    def data_dir(self) -> Path:
+        """The data folder, made for its owner only when it is not there."""
         self.settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return self.settings.data_dir
+
+    @cached_property
+    def database(self) -> Database:
+        _ = self.data_dir
         return Database(self.settings.url)
 
     @cached_property
     def blobs(self) -> BlobFolder:
-        return BlobFolder(self.settings.data_dir / "blobs")
+        return BlobFolder(self.data_dir / "blobs")
 
     @cached_property
     def film_arrivals(self) -> FilmArrivals:
@@ -72,10 +81,16 @@ class Service:
         """Return what is up and what is degraded, each model by name."""
         models = self.models.status()
         degraded = [row["id"] for row in models if row["state"] == "refused"]
-        ready = self.database.is_current()
+        database = self._database_state()
         return {
-            "status": "fail" if not ready else "degraded" if degraded else "pass",
-            "database": "current" if ready else "needs `cds migrate`",
+            "status": "fail" if database != "current" else "degraded" if degraded else "pass",
+            "database": database,
             "degraded": degraded,
             "models": models,
         }
+
+    def _database_state(self) -> str:
+        try:
+            return "current" if self.database.is_current() else "needs `cds migrate`"
+        except SQLAlchemyError:
+            return "cannot be opened"

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import json
 import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 
 import uvicorn
 
 from cds.api import create_app
-from cds.errors import UnsafeToServeError
+from cds.errors import ConfigurationError, UnsafeToServeError
 from cds.logs import logger
 from cds.service import Service
 from cds.settings import Settings
 
 _RESTART_SECONDS = 1.0
+_LONGEST_RESTART_SECONDS = 30.0
 _log = logger(__name__)
 
 
@@ -35,8 +38,11 @@ def is_loopback(host: str) -> bool:
 def check_safe_to_serve(settings: Settings) -> None:
     """Refuse to listen beyond loopback without authentication and TLS or a declared trusted proxy.
 
-    Raises UnsafeToServeError naming the settings that are missing.
+    Raises UnsafeToServeError naming the settings that are missing, ConfigurationError when a TLS file is.
     """
+    for file in (settings.tls_certificate, settings.tls_key):
+        if file is not None and not os.access(file, os.R_OK):
+            raise ConfigurationError(f"{file}: the TLS file is not there, or this user may not read it")
     if is_loopback(settings.host):
         return
     lacking = []
@@ -89,6 +95,8 @@ def worker_process(settings: Settings) -> Iterator[None]:
 
 
 class _WorkerKeeper(threading.Thread):
+    """Starts the worker anew when it ends, slower each time it dies young."""
+
     def __init__(self, settings: Settings) -> None:
         super().__init__(name="worker-keeper", daemon=True)
         self._environment = {**os.environ, **_as_environment(settings)}
@@ -96,13 +104,17 @@ class _WorkerKeeper(threading.Thread):
         self._process: subprocess.Popen[bytes] | None = None
 
     def run(self) -> None:
+        pause = _RESTART_SECONDS
         while not self._ended.is_set():
-            command = [sys.executable, "-m", "cds", "worker"]
+            started = time.monotonic()
+            command = [sys.executable, "-m", "cds", "worker", "--parent", str(os.getpid())]
             self._process = subprocess.Popen(command, env=self._environment)  # noqa: S603
             status = self._process.wait()
             if not self._ended.is_set():
+                lived_long = time.monotonic() - started > _LONGEST_RESTART_SECONDS
+                pause = _RESTART_SECONDS if lived_long else min(2 * pause, _LONGEST_RESTART_SECONDS)
                 _log.error("worker ended, starting it anew", code=status)
-                self._ended.wait(_RESTART_SECONDS)
+                self._ended.wait(pause)
 
     def end(self) -> None:
         self._ended.set()
@@ -123,6 +135,7 @@ def _as_environment(settings: Settings) -> dict[str, str]:
         "CDS_LOG_LEVEL": settings.log_level,
         "CDS_WORKER_NICENESS": str(settings.worker_niceness),
         "CDS_TIMEZONE": settings.timezone,
+        "CDS_PREVALENCE": json.dumps(settings.prevalence),
         **({"CDS_DATABASE_URL": settings.database_url} if settings.database_url else {}),
         **({"CDS_CONFIG_DIR": str(settings.config_dir.resolve())} if settings.config_dir else {}),
     }

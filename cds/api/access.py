@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from fastapi import HTTPException, Request
 from pydantic import SecretStr
 
+ANYONE = "anyone"
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="Roentgen CDS", charset="UTF-8"'}
 
 
@@ -25,17 +26,29 @@ class KeyAccess:
 
     async def __call__(self, request: Request) -> str:
         if not self._keys:
-            return "anyone"
-        scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
-        given = _basic_password(credentials) if scheme.lower() == "basic" else credentials.encode()
+            return ANYONE
+        claimed, given = _credentials(request.headers.get("authorization", ""))
         matched = [name for name, key in self._keys.items() if hmac.compare_digest(key, given)]
-        if not matched:
+        if not matched or claimed not in (None, matched[0]):
             raise HTTPException(401, headers=_CHALLENGE)
+        request.state.client = matched[0]
         return matched[0]
 
 
-def _basic_password(credentials: str) -> bytes:
-    try:
-        return base64.b64decode(credentials, validate=True).partition(b":")[2]
-    except (binascii.Error, ValueError):
-        return b""
+def client_of(request: Request) -> str:
+    """Return the name of the client that a request was let in for; `anyone` where no keys are configured."""
+    return str(getattr(request.state, "client", ANYONE))
+
+
+def _credentials(header: str) -> tuple[str | None, bytes]:
+    """Return the name, where the scheme carries one, and the key of an Authorization header."""
+    scheme, _, credentials = header.partition(" ")
+    if scheme.lower() == "bearer":
+        return None, credentials.strip().encode()
+    if scheme.lower() == "basic":
+        try:
+            name, _, key = base64.b64decode(credentials, validate=True).partition(b":")
+            return name.decode("utf-8", "replace"), key
+        except (binascii.Error, ValueError):
+            return "", b""
+    return None, b""

@@ -82,10 +82,14 @@ def _add_metrics(app: FastAPI) -> None:
     @app.middleware("http")
     async def count(request: Request, proceed: Callable[[Request], Awaitable[Response]]) -> Response:
         started = time.perf_counter()
-        response = await proceed(request)
-        route = getattr(request.scope.get("route"), "path", "unmatched")
-        requests.labels(route, str(response.status_code)).inc()
-        seconds.labels(route).observe(time.perf_counter() - started)
+        status = 500
+        try:
+            response = await proceed(request)
+            status = response.status_code
+        finally:
+            route = getattr(request.scope.get("route"), "path", "unmatched")
+            requests.labels(route, str(status)).inc()
+            seconds.labels(route).observe(time.perf_counter() - started)
         return response
 
     @app.get("/metrics", include_in_schema=False)
@@ -95,7 +99,9 @@ def _add_metrics(app: FastAPI) -> None:
 
 def _secure_headers(service: Service) -> Callable[..., Awaitable[Response]]:
     ancestors = " ".join(service.settings.frame_ancestors) or "'none'"
-    policy = f"default-src 'self'; img-src 'self' data:; style-src 'self'; script-src 'self'; frame-ancestors {ancestors}"
+    policy = (
+        f"default-src 'self'; img-src 'self' data:; style-src 'self'; script-src 'self'; frame-ancestors {ancestors}"
+    )
 
     async def add(request: Request, proceed: Callable[[Request], Awaitable[Response]]) -> Response:
         response = await proceed(request)

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
 from cds.errors import NotAcceptedError, NotFoundError
@@ -55,6 +56,11 @@ def install_problem_handlers(app: FastAPI) -> None:
     @app.exception_handler(VisionError)
     async def _refused(_: Request, error: Exception) -> Response:
         return problem(422, str(error))
+
+    @app.exception_handler(OperationalError)
+    async def _busy(_: Request, error: OperationalError) -> Response:
+        _log.error("store in trouble", **place_of(error))
+        return problem(503, "the store is busy or cannot be reached; nothing was acknowledged, try again")
 
     @app.exception_handler(Exception)
     async def _unexpected(_: Request, error: Exception) -> Response:

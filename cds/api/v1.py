@@ -9,17 +9,21 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Body, HTTPException, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from cds.api.access import client_of
 from cds.assessing import utc_now
-from cds.errors import NotFoundError
+from cds.contexts import GivenContext
+from cds.errors import NotFoundError, ReportNotAcceptedError
+from cds.jobs.queue import JobState, job_state
 from cds.service import Service
 from cds.store.films import StoredFilm, film_by_id, recent_films
 from cds.store.reports import report_by_id
 from fusion import Assessment, resources_of
 from fusion.scores import SCORES, calculate
-from nlp import ReportContext, StructuredReport
+from nlp import StructuredReport
 from vision import ImagingResult, heatmap_png, read_radiograph, render_png
 
 _DICOM = "application/dicom"
@@ -52,10 +56,13 @@ class ReportAccepted(BaseModel):
 
 
 class ReportState(BaseModel):
+    """A report, and what was extracted of it; `extraction` says how far that is, None when none is needed."""
+
     id: str
     status: str
     issued_at: datetime
     superseded: bool
+    extraction: JobState | None
     result: StructuredReport | None
 
 
@@ -66,17 +73,20 @@ class ExtractRequest(BaseModel):
 
     id: str | None = Field(default=None, max_length=255)
     text: str
-    context: ReportContext | None = None
+    context: GivenContext | None = None
 
 
 class RiskRequest(BaseModel):
-    """A FHIR R4 bundle of one patient; film and report are found in the store by its identifiers."""
+    """A FHIR R4 bundle of one patient; film and report are found in the store by its identifiers.
+
+    With `at`, a question about another time: nothing is kept of it.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     bundle: _Json
-    patient_id: str | None = None
-    at: datetime | None = None
+    patient_id: str | None = Field(default=None, max_length=255)
+    at: AwareDatetime | None = None
 
 
 def v1_router(service: Service) -> APIRouter:
@@ -100,14 +110,12 @@ def _add_studies(router: APIRouter, service: Service) -> None:
         if request.headers.get("content-type", "").split(";")[0].strip() != _DICOM:
             raise HTTPException(415, f"send one DICOM file as {_DICOM}")
         data = await request.body()
-        receipt = await _in_thread(lambda: service.film_arrivals.receive(data, source="upload", at=utc_now()))
-        return FilmAccepted(
-            study_id=receipt.film_id, study_instance_uid=receipt.study_instance_uid, new=receipt.new
-        )
+        receipt = await run_sync(lambda: service.film_arrivals.receive(data, source="upload", at=utc_now()))
+        return FilmAccepted(study_id=receipt.film_id, study_instance_uid=receipt.study_instance_uid, new=receipt.new)
 
     @router.get("/studies", tags=["studies"])
     def list_films(
-        limit: Annotated[int, Query(ge=1, le=200)] = 50, before: datetime | None = None
+        limit: Annotated[int, Query(ge=1, le=200)] = 50, before: AwareDatetime | None = None
     ) -> list[FilmState]:
         """Return films by arrival, newest first; `before` continues a listing."""
         with service.database.reading() as session:
@@ -133,7 +141,9 @@ def _add_studies(router: APIRouter, service: Service) -> None:
         return Response(picture, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
 
     @router.get("/studies/{study_id}/heatmaps/{finding}.png", tags=["studies"], response_class=Response)
-    def heatmap_picture(study_id: str, finding: str, max_side: Annotated[int, Query(ge=64, le=2048)] = 1024) -> Response:
+    def heatmap_picture(
+        study_id: str, finding: str, max_side: Annotated[int, Query(ge=64, le=2048)] = 1024
+    ) -> Response:
         """Return the class-activation heatmap of a finding as a transparent overlay of the film."""
         film = _film(service, study_id)
         heatmap = next((m for m in film.result.heatmaps if m.finding == finding), None) if film.result else None
@@ -148,10 +158,11 @@ def _add_studies(router: APIRouter, service: Service) -> None:
 
 def _add_reports(router: APIRouter, service: Service) -> None:
     @router.post("/reports", status_code=202, tags=["reports"])
-    def submit_report(resource: Annotated[_Json, Body()]) -> ReportAccepted:
+    def submit_report(request: Request, resource: Annotated[_Json, Body()]) -> ReportAccepted:
         """Store a FHIR R4 DiagnosticReport, or a Bundle of one and its Patient, and queue its extraction."""
         report, patient = _report_and_patient(resource)
-        receipt = service.report_arrivals.receive_fhir(report, patient=patient, source="fhir", at=utc_now())
+        source = f"fhir:{client_of(request)}"
+        receipt = service.report_arrivals.receive_fhir(report, patient=patient, source=source, at=utc_now())
         return ReportAccepted(report_id=receipt.report_id, new=receipt.new)
 
     @router.get("/reports/{report_id}", tags=["reports"])
@@ -159,6 +170,7 @@ def _add_reports(router: APIRouter, service: Service) -> None:
         """Return a report's state and what was extracted of it."""
         with service.database.reading() as session:
             report = report_by_id(session, report_id)
+            extraction = job_state(session, "extract_report", report_id)
         if report is None:
             raise NotFoundError("no such report")
         return ReportState(
@@ -166,13 +178,15 @@ def _add_reports(router: APIRouter, service: Service) -> None:
             status=report.row.status,
             issued_at=report.row.issued_at,
             superseded=report.row.superseded_by is not None,
+            extraction=extraction,
             result=report.result,
         )
 
     @router.post("/reports:extract", tags=["reports"])
     def extract_report(body: ExtractRequest) -> StructuredReport:
         """Return the structured report of a text; nothing is stored."""
-        return service.models.extractor.extract(body.text, body.context, at=utc_now())
+        context = body.context.as_context() if body.context else None
+        return service.models.extractor.extract(body.text, context, at=utc_now())
 
 
 def _add_knowledge(router: APIRouter, service: Service) -> None:
@@ -199,7 +213,12 @@ def _add_knowledge(router: APIRouter, service: Service) -> None:
         resources = resources_of(body.bundle)
         patient_id = body.patient_id or _patient_of(resources)
         assessed = await service.assessor.assess(
-            resources, server=None, patient_id=patient_id, at=body.at or utc_now(), service="api"
+            resources,
+            server=None,
+            patient_id=patient_id,
+            at=body.at or utc_now(),
+            service="api",
+            keep=body.at is None,
         )
         return assessed.assessment
 
@@ -225,8 +244,14 @@ def _film_state(film: StoredFilm) -> FilmState:
 def _report_and_patient(resource: _Json) -> tuple[Mapping[str, Any], Mapping[str, Any] | None]:
     if resource.get("resourceType") != "Bundle":
         return resource, None
-    by_type = {str(entry.get("resourceType")): entry for entry in resources_of(resource)}
-    return by_type.get("DiagnosticReport", {}), by_type.get("Patient")
+    resources = resources_of(resource)
+    reports = [entry for entry in resources if entry.get("resourceType") == "DiagnosticReport"]
+    patients = [entry for entry in resources if entry.get("resourceType") == "Patient"]
+    if len(reports) != 1:
+        raise ReportNotAcceptedError("not_a_report", f"the bundle holds {len(reports)} DiagnosticReports; send one")
+    if len(patients) > 1:
+        raise ReportNotAcceptedError("two_patients", f"the bundle holds {len(patients)} Patients; send one")
+    return reports[0], patients[0] if patients else None
 
 
 def _patient_of(resources: list[_Json]) -> str:
@@ -234,9 +259,3 @@ def _patient_of(resources: list[_Json]) -> str:
     if len(ids) != 1:
         raise HTTPException(422, f"the bundle holds {len(ids)} Patient resources with an id; it must hold one")
     return str(ids[0])
-
-
-async def _in_thread(work: Any) -> Any:
-    from anyio.to_thread import run_sync
-
-    return await run_sync(work)

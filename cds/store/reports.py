@@ -106,12 +106,17 @@ def reports_of(
     accessions: Sequence[str] = (),
     studies: Sequence[str] = (),
 ) -> list[StoredReport]:
-    """Return current reports that an identifier, an accession number or a study names, newest first."""
+    """Return current reports that an identifier, an accession number or a study names, newest first.
+
+    Whether a report may be joined with a patient is decided by `cds.identity`, not here.
+    """
+    wanted = list(identifiers)
     rows = session.scalars(
         select(ReportRow)
         .where(
             or_(
-                tuple_(ReportRow.identifier_system, ReportRow.identifier_value).in_(list(identifiers)),
+                tuple_(ReportRow.identifier_system, ReportRow.identifier_value).in_(wanted),
+                ReportRow.identifier_system.is_(None) & ReportRow.identifier_value.in_([value for _, value in wanted]),
                 ReportRow.accession.in_(list(accessions)),
                 ReportRow.study_instance_uid.in_(list(studies)),
             ),

@@ -71,6 +71,7 @@ class _Hooks:
             service.assessor,
             fetcher,
             service.database,
+            service.blobs,
             service.orders,
             FindingCodes(service.configs.findings()),
             base_url=settings.base_url,

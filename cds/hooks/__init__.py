@@ -5,9 +5,11 @@
     envelope.py   the request, checked
     services.py   the services, their hooks and prefetch templates, discovery
     prefetch.py   what the request brought; fetching.py gets what is missing, by addresses that are allowed
+    quotes.py     the words of the report that statements rest on
     choosing.py   assessment -> what is worth a card
     wording.py    outside text made harmless; advisories.py and overview.py write summary and detail
     cards.py      the cards and their suggestions as CDS Hooks has them
+    extension.py  what an answer rests on and does without
     answering.py  all of it, for one request
     feedback.py   what became of the cards
 

@@ -10,7 +10,7 @@ from cds.assessing import AssessedPatient
 from cds.hooks.cards import Advice
 from cds.hooks.services import INDICATORS, Indicator
 from cds.hooks.wording import day, escaped, quoted
-from fusion.assessment import Assessment, DraftOrder, Evidence, FollowUp, OrderCheck
+from fusion.assessment import Assessment, DraftOrder, Evidence, FollowUp, OrderCheck, Suggestion
 from fusion.orderables import Orderable
 
 IMAGING = frozenset({"XR", "CT", "MR", "US", "MG", "DXA", "PET", "NM", "RF"})
@@ -43,13 +43,15 @@ def order_advice(assessed: AssessedPatient, orderables: Mapping[str, Orderable])
         )
 
 
-def follow_up_advice(assessed: AssessedPatient, *, due_by: date | None) -> Iterator[Advice]:
-    """Return the follow-ups that are open.
+def follow_up_advice(
+    assessed: AssessedPatient, orderables: Mapping[str, Orderable], *, due_by: date | None
+) -> Iterator[Advice]:
+    """Return the follow-ups that are open and about which something can be done.
 
     due_by  leave out what is due later than this and not grave; None means all
     """
     for follow_up in assessed.assessment.follow_ups:
-        if follow_up.action == "close" or (due_by is not None and not is_due(follow_up, due_by)):
+        if is_answered(follow_up) or (due_by is not None and not is_due(follow_up, due_by)):
             continue
         overdue = follow_up.action == "overdue"
         yield Advice(
@@ -59,16 +61,22 @@ def follow_up_advice(assessed: AssessedPatient, *, due_by: date | None) -> Itera
             indicator=raised(follow_up.severity) if overdue else follow_up.severity,
             summary=f"Overdue since {day(follow_up.due_to)}: {follow_up.summary}" if overdue else follow_up.summary,
             sections=_follow_up_sections(follow_up, assessed.assessment),
-            source=follow_up.citation,
+            source=follow_up.citation or None,
             finding=follow_up.finding,
             reason=follow_up.summary,
-            suggestions=follow_up.suggestions,
+            suggestions=follow_up.suggestions or _usual_step(follow_up, orderables),
             evidence=follow_up.evidence,
             due_from=follow_up.due_from,
             due_to=follow_up.due_to,
             overdue=overdue,
             models=models_of(assessed.assessment),
         )
+
+
+def is_answered(follow_up: FollowUp) -> bool:
+    """Whether nothing is left to do: closed, or ordered already and not overdue."""
+    is_ordered = follow_up.reason is not None and not follow_up.suggestions
+    return follow_up.action == "close" or (is_ordered and follow_up.action != "overdue")
 
 
 def is_due(follow_up: FollowUp, by: date) -> bool:
@@ -150,7 +158,7 @@ def _check_sections(check: OrderCheck, assessment: Assessment) -> dict[str, tupl
             "": (escaped(check.detail, 1200),),
             "Based on": evidence_lines(check.evidence),
             "Not used": not_used_lines(assessment),
-            "Source": (f"{escaped(check.citation)} (rule {escaped(check.rule_id)} {escaped(check.rule_version)})",),
+            "Source": (_source_line(check),),
         }
     )
 
@@ -167,11 +175,22 @@ def _follow_up_sections(follow_up: FollowUp, assessment: Assessment) -> dict[str
             "Follow-up": tuple(due),
             "Based on": evidence_lines(follow_up.evidence),
             "Not used": not_used_lines(assessment),
-            "Source": (
-                f"{escaped(follow_up.citation)} (rule {escaped(follow_up.rule_id)} {escaped(follow_up.rule_version)})",
-            ),
+            "Source": (_source_line(follow_up),),
         }
     )
+
+
+def _source_line(item: FollowUp | OrderCheck) -> str:
+    rule = f"rule {escaped(item.rule_id)} {escaped(item.rule_version)}".rstrip()
+    return f"{escaped(item.citation)} ({rule})" if item.citation else rule
+
+
+def _usual_step(follow_up: FollowUp, orderables: Mapping[str, Orderable]) -> tuple[Suggestion, ...]:
+    """Return the first step of a follow-up that only the ledger still knows of, unless it is ordered already."""
+    known = [orderables[key] for key in follow_up.orderables if key in orderables]
+    if not known or follow_up.reason is not None:
+        return ()
+    return (Suggestion(orderable=known[0].key, text=known[0].display),)
 
 
 def _filled(sections: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:

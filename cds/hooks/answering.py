@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 import anyio.to_thread
+from sqlalchemy.exc import OperationalError
 
 from cds.assessing import AssessedPatient, Assessor
 from cds.codes import FindingCodes
@@ -18,13 +19,17 @@ from cds.hooks.errors import MissingDataError, UnknownServiceError, Unprocessabl
 from cds.hooks.extension import extension_of
 from cds.hooks.fetching import FhirFetcher
 from cds.hooks.prefetch import gather
+from cds.hooks.quotes import ReportWords
 from cds.hooks.services import HookService, discovery
+from cds.logs import logger, place_of
 from cds.orders import OrderTable
-from cds.store import Database
+from cds.store import BlobFolder, Database
 from cds.store.cards import ShownCard, add_cards, overridden_since, shown_keys
 from fusion import FusionError, NoPatientError
 
 _SAME_DAY = timedelta(hours=24)
+_PATIENCE_MS = 200
+_log = logger(__name__)
 
 
 class Answering:
@@ -39,6 +44,7 @@ class Answering:
         assessor: Assessor,
         fetcher: FhirFetcher,
         database: Database,
+        blobs: BlobFolder,
         orders: OrderTable,
         codes: FindingCodes,
         *,
@@ -49,6 +55,7 @@ class Answering:
         self._assessor = assessor
         self._fetcher = fetcher
         self._database = database
+        self._words = ReportWords(database, blobs)
         self._orders = orders
         self._codes = codes
         self._base_url = base_url
@@ -87,17 +94,18 @@ class Answering:
             raise MissingDataError(Issue("not-found", str(error), "prefetch.patient")) from None
         except FusionError as error:
             raise UnprocessableRecordError(Issue("processing", str(error), "prefetch")) from None
-        advice = advice_of(service, call.request.hook, assessed, self._orders, self._codes)
-        chosen, cards = await anyio.to_thread.run_sync(self._cards, service, call, assessed, advice, at)
+        chosen, cards = await anyio.to_thread.run_sync(self._cards, service, call, assessed, at)
         return {
             "cards": [] if service.settings.silent else cards,
             "extension": extension_of(record, assessed, withheld=chosen.withheld, quiet=chosen.quiet),
         }
 
     def _cards(
-        self, service: HookService, call: HookCall, assessed: AssessedPatient, advice: list[Advice], at: datetime
+        self, service: HookService, call: HookCall, assessed: AssessedPatient, at: datetime
     ) -> tuple[Chosen, list[dict[str, Any]]]:
         """Return the cards that are to be shown, kept in the store before they leave."""
+        worded = self._words.put_into(assessed)
+        advice = advice_of(service, call.request.hook, worded, self._orders, self._codes)
         if not advice:
             return Chosen((), 0, 0), []
         context = call.context
@@ -107,10 +115,18 @@ class Answering:
         chosen = choose(advice, service, overridden=overridden, shown=shown)
         maker = CardMaker(self._orders, self._codes, _frame(call, at), self._base_url, assessed.case_url)
         cards = [maker.card(item) for item in chosen.advice]
-        if cards:
-            with self._database.writing() as session:
-                add_cards(session, map(_shown(service, call, assessed), chosen.advice, cards), at=at)
+        self._keep(map(_shown(service, call, assessed), chosen.advice, cards), at)
         return chosen, cards
+
+    def _keep(self, cards: Iterable[ShownCard], at: datetime) -> None:
+        kept = list(cards)
+        if not kept:
+            return
+        try:
+            with self._database.writing(patience_ms=_PATIENCE_MS) as session:
+                add_cards(session, kept, at=at)
+        except OperationalError as error:
+            _log.warning("cards not kept", count=len(kept), **place_of(error))
 
 
 def _frame(call: HookCall, at: datetime) -> RequestFrame:

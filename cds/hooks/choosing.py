@@ -44,7 +44,7 @@ def _advice_of(
     if service.id == "imaging-order-advisor":
         yield from order_advice(assessed, orders.orderables)
     elif service.id == "follow-up-tracker":
-        yield from follow_up_advice(assessed, due_by=due_by if hook == "patient-view" else None)
+        yield from follow_up_advice(assessed, orders.orderables, due_by=due_by if hook == "patient-view" else None)
     elif hook == "patient-view" or _orders_chest(assessed):
         overview = overview_advice(assessed, codes, risk_from=settings.risk_from, due_by=due_by)
         yield from (replace(advice, again=hook == "patient-view") for advice in overview)

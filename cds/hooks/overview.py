@@ -7,7 +7,7 @@ from datetime import date
 
 from cds.assessing import AssessedPatient
 from cds.codes import FindingCodes
-from cds.hooks.advisories import evidence_lines, graver, is_due, key_of, models_of, not_used_lines
+from cds.hooks.advisories import evidence_lines, graver, is_answered, is_due, key_of, models_of, not_used_lines
 from cds.hooks.cards import Advice
 from cds.hooks.services import Indicator
 from cds.hooks.wording import day, escaped, listed, quoted
@@ -29,7 +29,7 @@ def overview_advice(
     assessment = assessed.assessment
     findings = [view for view in assessment.findings if is_positive(view)]
     risks = [risk for risk in assessment.risks if (risk.probability or 0) >= risk_from and risk.status == "ok"]
-    due = [f for f in assessment.follow_ups if f.action != "close" and is_due(f, due_by)]
+    due = [f for f in assessment.follow_ups if not is_answered(f) and is_due(f, due_by)]
     if not (findings or risks or due):
         return
     yield Advice(
@@ -123,8 +123,9 @@ def _film_line(view: FindingView, codes: FindingCodes) -> str:
         "report_only": "the report says otherwise",
         "not_comparable": "not compared",
     }[view.agreement]
-    where = next((f", {escaped(e.detail, 120)}" for e in view.evidence if e.kind == "imaging" and e.detail), "")
-    return f"{escaped(codes.display(view.key))}: {number}, {cut_off}; {agreement}{where}"
+    places = [e.detail.partition("(")[2].rstrip(")") for e in view.evidence if e.kind == "imaging"]
+    where = next((f" in the {escaped(place, 120)}" for place in places if place), "")
+    return f"{escaped(codes.display(view.key))}{where}: {number}, {cut_off}; {agreement}"
 
 
 def _risk_line(risk: RiskResult) -> str:

@@ -131,5 +131,6 @@ def _unverified(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _moment(claims: dict[str, Any], name: str) -> float | None:
     value = claims.get(name)
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if is_number and 0 < value < 1e11 else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 < value < 1e11 else None

@@ -1,0 +1,87 @@
+"""The words of a report that a statement rests on, fetched from the store for the few statements that are shown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TypeVar
+
+from cds.assessing import AssessedPatient
+from cds.errors import DamagedBlobError
+from cds.store import BlobFolder, Database
+from cds.store.reports import report_by_id
+from fusion.assessment import Evidence, FindingView, FollowUp, OrderCheck
+
+_SENTENCE_END = re.compile(r"[.;:\n]\s")
+_LONGEST = 240
+_REFERENCE = "report/"
+
+_Item = TypeVar("_Item", FindingView, FollowUp, OrderCheck)
+
+
+class ReportWords:
+    """Puts the sentences of reports in place of their positions."""
+
+    def __init__(self, database: Database, blobs: BlobFolder) -> None:
+        self._database = database
+        self._blobs = blobs
+
+    def put_into(self, assessed: AssessedPatient) -> AssessedPatient:
+        """Return the same with report evidence in the report's own words, where the text is still in the store."""
+        assessment = assessed.assessment
+        shown = [view for view in assessment.findings if view.report_assertion in ("present", "possible")]
+        items: list[FindingView | FollowUp | OrderCheck] = [*shown, *assessment.follow_ups, *assessment.order_checks]
+        wanted = {e.reference for item in items for e in item.evidence if _has_place(e)}
+        texts = self._texts(wanted)
+        if not texts:
+            return assessed
+        changed = assessment.model_copy(
+            update={
+                "findings": tuple(_worded(view, texts) for view in assessment.findings),
+                "follow_ups": tuple(_worded(follow_up, texts) for follow_up in assessment.follow_ups),
+                "order_checks": tuple(_worded(check, texts) for check in assessment.order_checks),
+            }
+        )
+        return replace(assessed, assessment=changed)
+
+    def _texts(self, references: set[str]) -> dict[str, str]:
+        digests = {}
+        if references:
+            with self._database.reading() as session:
+                for reference in references:
+                    report = report_by_id(session, reference.removeprefix(_REFERENCE))
+                    if report is not None:
+                        digests[reference] = report.row.sha256
+        texts = {}
+        for reference, digest in digests.items():
+            try:
+                texts[reference] = self._blobs.get(digest).decode("utf-8", "replace")
+            except (OSError, DamagedBlobError):
+                continue
+        return texts
+
+
+def sentence_at(text: str, start: int, end: int) -> str:
+    """Return the sentence that holds a span, cut to a readable length around it."""
+    before = [match.end() for match in _SENTENCE_END.finditer(text, max(0, start - _LONGEST), start)]
+    after = _SENTENCE_END.search(text, max(end - 1, 0))
+    first = max([start - _LONGEST // 2, *before[-1:]]) if start else 0
+    last = min(after.start() + 1 if after else len(text), end + _LONGEST // 2)
+    return text[max(first, 0) : last].strip()
+
+
+def _has_place(evidence: Evidence) -> bool:
+    return evidence.kind == "report" and evidence.start is not None and evidence.reference.startswith(_REFERENCE)
+
+
+def _worded(item: _Item, texts: Mapping[str, str]) -> _Item:
+    if not any(_has_place(e) and e.reference in texts for e in item.evidence):
+        return item
+    evidence = tuple(
+        e.model_copy(update={"detail": sentence_at(texts[e.reference], e.start or 0, e.end or 0)})
+        if _has_place(e) and e.reference in texts
+        else e
+        for e in item.evidence
+    )
+    return item.model_copy(update={"evidence": evidence})

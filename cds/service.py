@@ -55,7 +55,9 @@ class Service:
 
     @cached_property
     def rules(self) -> RuleSet:
-        return compile_rules(self.configs.texts("rules"))
+        return compile_rules(
+            self.configs.texts("rules"), orderables=self.orders.orderables, findings=self.configs.findings()
+        )
 
     @cached_property
     def orders(self) -> OrderTable:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from cds.cli.output import EXIT_SOME_REJECTED, messages, print_json, screen, wrong_use
 from cds.settings import load_settings
@@ -97,10 +98,10 @@ def _expanded(paths: list[Path]) -> list[Path]:
 
 def _show(path: Path, result: ImagingResult) -> None:
     if result.rejection is not None:
-        screen.print(f"[bold]{path.name}[/]  [red]rejected[/]: {result.rejection.reason}")
+        screen.print(f"[bold]{escape(path.name)}[/]  [red]rejected[/]: {escape(result.rejection.reason)}")
         return
     assumed = ", assumed" if result.population_source == "assumed" else ""
-    screen.print(f"[bold]{path.name}[/]  {result.view}, {result.population}{assumed}")
+    screen.print(f"[bold]{escape(path.name)}[/]  {result.view}, {result.population}{assumed}")
     for finding in sorted(result.findings, key=lambda f: -f.score):
         kind = "score" if finding.probability is None else "probability"
         value = finding.score if finding.probability is None else finding.probability

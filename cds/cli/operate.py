@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from cds.backup import back_up, restore_from
-from cds.cli.output import EXIT_FAILURE, messages, print_json, screen
+from cds.cli.output import EXIT_FAILURE, complain, messages, print_json, screen
 from cds.doctor import examine
-from cds.logs import configure_logs
-from cds.serving import check_safe_to_serve, serve_forever
+from cds.errors import CdsError
+from cds.logs import configure_logs, log_crashes
 from cds.service import Service
+from cds.serving import check_safe_to_serve, serve_forever
 from cds.settings import describe_settings, load_settings
+from fusion import FusionError
+from nlp import NlpError
 
 config_app = typer.Typer(help="Settings.", no_args_is_help=True)
 rules_app = typer.Typer(help="Rules and tables of configs/.", no_args_is_help=True)
@@ -51,13 +55,17 @@ def serve() -> None:
     settings = load_settings()
     check_safe_to_serve(settings)
     configure_logs(settings.log_level)
+    log_crashes()
     serve_forever(Service(settings))
 
 
-def worker() -> None:
+def worker(
+    parent: Annotated[int | None, typer.Option(hidden=True, help="End when this process is gone.")] = None,
+) -> None:
     """Work on queued films and reports until stopped; `cds serve` starts one of its own."""
     settings = load_settings()
     configure_logs(settings.log_level)
+    log_crashes()
     working = Service(settings).worker()
 
     def stop(_: int, __: FrameType | None) -> None:
@@ -65,26 +73,31 @@ def worker() -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    working.run(niceness=settings.worker_niceness)
+    working.run(niceness=settings.worker_niceness, parent=parent)
 
 
-def migrate() -> None:
+def migrate(as_json: _AsJson = False) -> None:
     """Bring the database to the version of this program."""
     service = Service(load_settings())
     service.database.migrate()
-    messages.print("the database is current")
+    _done({"database": "current"}, "the database is current", as_json)
 
 
-def backup(target: Annotated[Path, typer.Argument(help="File to write (.tar).")]) -> None:
+def backup(
+    target: Annotated[Path, typer.Argument(dir_okay=False, help="File to write (.tar).")], as_json: _AsJson = False
+) -> None:
     """Write database and films to one file while the service runs."""
     files = back_up(load_settings(), target)
-    messages.print(f"wrote {target}: {files} files")
+    _done({"file": str(target), "files": files}, f"wrote {target}: {files} files", as_json)
 
 
-def restore(source: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A file of `cds backup`.")]) -> None:
+def restore(
+    source: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A file of `cds backup`.")],
+    as_json: _AsJson = False,
+) -> None:
     """Lay a backup into an empty data folder."""
     files = restore_from(load_settings(), source)
-    messages.print(f"restored {files} files")
+    _done({"file": str(source), "files": files}, f"restored {files} files", as_json)
 
 
 def doctor(as_json: _AsJson = False) -> None:
@@ -113,17 +126,31 @@ def show(as_json: _AsJson = False) -> None:
 
 @rules_app.command("check")
 def check(as_json: _AsJson = False) -> None:
-    """Compile every table and rule in force, and say what is wrong, with the line."""
+    """Compile every table and rule in force, and say of each part what is wrong, with the line."""
     service = Service(load_settings())
-    counts = {
-        "findings": len(service.configs.findings()),
-        "issuers": len(service.configs.identity().issuers),
-        "rules": len(service.rules),
-        "orderables": len(service.orders.orderables),
-        "lexicon": len(service.configs.documents("lexicon")),
+    parts: dict[str, Callable[[], int]] = {
+        "findings": lambda: len(service.configs.findings()),
+        "issuers": lambda: len(service.configs.identity().issuers),
+        "services": lambda: len(service.configs.services()),
+        "rules": lambda: len(service.rules),
+        "orderables": lambda: len(service.orders.orderables),
+        "lexicon": lambda: len(service.configs.documents("lexicon")) if service.models.extractor else 0,
     }
-    _ = service.models.extractor
+    counts, problems = {}, {}
+    for name, count in parts.items():
+        try:
+            counts[name] = count()
+        except (CdsError, FusionError, NlpError) as error:
+            problems[name] = str(error)
     if as_json:
-        print_json(counts)
+        print_json({**counts, "problems": problems})
     else:
-        screen.print(", ".join(f"{count} {name}" for name, count in counts.items()) + ": all right")
+        screen.print(", ".join(f"{count} {name}" for name, count in counts.items()), markup=False)
+        for name, problem in problems.items():
+            complain(f"{name}: {problem}")
+    if problems:
+        raise typer.Exit(EXIT_FAILURE)
+
+
+def _done(record: dict[str, Any], words: str, as_json: bool) -> None:
+    print_json(record) if as_json else messages.print(words, markup=False)

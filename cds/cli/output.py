@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import typer
@@ -20,9 +18,14 @@ screen = Console(highlight=False)
 
 
 def print_json(value: Any) -> None:
-    """Write one JSON object as one line."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False, default=str) + "\n")
-    sys.stdout.flush()
+    """Write one JSON object as one line of UTF-8; bytes of the input that were none come out as they came in."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=str)
+    try:
+        line = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        line = json.dumps(value, allow_nan=False, default=str).encode("ascii")
+    sys.stdout.buffer.write(line + b"\n")
+    sys.stdout.buffer.flush()
 
 
 def complain(message: str) -> None:
@@ -34,31 +37,3 @@ def wrong_use(message: str) -> typer.Exit:
     """Say what was wrong with the call and return the exit to raise."""
     complain(message)
     return typer.Exit(EXIT_WRONG_USE)
-
-
-def read_text(source: str) -> str:
-    """Return the text of a file, or of standard input for `-`."""
-    if source == "-":
-        return sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
-    path = Path(source)
-    if not path.is_file():
-        raise wrong_use(f"{source}: no such file")
-    return path.read_bytes().decode("utf-8", "surrogateescape")
-
-
-def json_documents(text: str, name: str) -> Iterator[tuple[int, Any]]:
-    """Yield (line, object) of one JSON document or of JSON Lines; a bad line yields a ValueError in its place."""
-    try:
-        whole = json.loads(text)
-    except ValueError:
-        for number, line in enumerate(text.splitlines(), 1):
-            if line.strip():
-                try:
-                    yield number, json.loads(line)
-                except ValueError as error:
-                    yield number, ValueError(f"{name} line {number}: not JSON: {error}")
-        return
-    if isinstance(whole, list):
-        yield from enumerate(whole, 1)
-    else:
-        yield 1, whole

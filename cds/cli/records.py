@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 import typer
+from rich.markup import escape
 
 from cds.assessing import utc_now
-from cds.cli.output import (
-    EXIT_SOME_REJECTED,
-    json_documents,
-    print_json,
-    read_text,
-    screen,
-    wrong_use,
-)
+from cds.cli.documents import read_documents
+from cds.cli.output import EXIT_SOME_REJECTED, complain, messages, print_json, screen, wrong_use
 from cds.service import Service
 from cds.settings import load_settings
 from fusion import Assessment, FusionError, ImagingInput, ReportInput, assess, read_patient, resources_of
+from fusion.errors import RecordError
 from fusion.risks import predict_deterioration
 from fusion.scores import SCORES, calculate
 from nlp import ReportContext
@@ -46,18 +44,23 @@ def score(
     """Calculate a score; missing inputs give the minimum and maximum they allow, never a normal value."""
     if list_all:
         for definition in SCORES.values():
-            row = definition.describe()
-            print_json(row) if as_json else screen.print(f"[bold]{row['name']}[/]  {row['title']}")
+            print_json(definition.describe()) if as_json else _show_definition(definition.describe())
         return
     if name not in SCORES:
         raise wrong_use(f"unknown score {name!r}; `cds score --list` names them")
     rejected = 0
-    for number, inputs in json_documents(read_text(source), source):
+    for number, inputs in read_documents(source):
         record = _scored(name, inputs, number)
         rejected += "rejected" in record
         print_json(record) if as_json else screen.print(record)
     if rejected:
         raise typer.Exit(EXIT_SOME_REJECTED)
+
+
+def _show_definition(row: dict[str, Any]) -> None:
+    inputs = [item["name"] + (f" ({item['unit']})" if item["unit"] else "") for item in row["inputs"]]
+    screen.print(f"[bold]{row['name']}[/]  {escape(row['title'])}; {escape(row['population'])}")
+    screen.print(f"    {', '.join(inputs)}", markup=False)
 
 
 def _scored(name: str, inputs: Any, number: int) -> dict[str, Any]:
@@ -74,21 +77,26 @@ def _scored(name: str, inputs: Any, number: int) -> dict[str, Any]:
 def risk(
     bundle: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="FHIR R4 Bundle of one patient.")],
     image: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="The patient's film.")] = None,
-    report: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="The film's report, as text.")] = None,
-    at: Annotated[datetime | None, typer.Option(help="Time of the assessment; default: now.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="The film's report, as text.")
+    ] = None,
+    at: Annotated[str | None, typer.Option(help="Time of the assessment, ISO 8601; default: now.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON.")] = False,
 ) -> None:
-    """Assess the patient of a bundle, with a film and a report if given; the caller vouches that they belong together."""
+    """Assess the patient of a bundle, with a film and a report if given; the caller vouches that they are theirs."""
     settings = load_settings()
     service = Service(settings)
-    when = utc_now() if at is None else at if at.tzinfo else at.replace(tzinfo=settings.zone)
+    when = utc_now() if at is None else _time(at, settings.zone)
     try:
         resources = resources_of(json.loads(bundle.read_text(encoding="utf-8")))
-    except ValueError as error:
-        raise wrong_use(f"{bundle}: not a FHIR Bundle in JSON: {error}") from None
-    patient = read_patient(resources, at=when)
+        patient = read_patient(resources, at=when)
+    except (ValueError, RecursionError, RecordError) as error:
+        raise _rejected(bundle, str(error) if isinstance(error, RecordError) else "not JSON", as_json) from None
     age = patient.age_at(when)
-    imaging = _imaging(service, image, age, patient.sex, when)
+    try:
+        imaging = _imaging(service, image, age, patient.sex, when)
+    except UnreadableImageError as error:
+        raise _rejected(image or bundle, str(error), as_json) from None
     text = _report(service, report, age, patient.sex, when)
     assessment = assess(
         patient,
@@ -107,14 +115,26 @@ def risk(
         raise typer.Exit(EXIT_SOME_REJECTED)
 
 
+def _time(text: str, zone: ZoneInfo) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise wrong_use(f"--at {text}: give a time as 2026-01-31T08:30 or 2026-01-31T08:30:00+01:00") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=zone)
+
+
+def _rejected(file: Path, reason: str, as_json: bool) -> typer.Exit:
+    if as_json:
+        print_json({"file": str(file), "rejected": reason})
+    else:
+        complain(f"{file}: {reason}")
+    return typer.Exit(EXIT_SOME_REJECTED)
+
+
 def _imaging(service: Service, image: Path | None, age: Any, sex: str | None, at: datetime) -> ImagingInput | None:
     if image is None:
         return None
-    try:
-        film = read_radiograph(image)
-    except UnreadableImageError as error:
-        raise wrong_use(f"{image}: {error}") from None
-    result = service.models.analyzer.analyze(film, Technique(age_years=age, sex=sex), at=at)
+    result = service.models.analyzer.analyze(read_radiograph(image), Technique(age_years=age, sex=sex), at=at)
     return ImagingInput(result=result, at=at, status="current", reference=image.name)
 
 
@@ -157,11 +177,14 @@ def show_assessment(assessment: Assessment) -> None:
 
 @predict_app.command("deterioration")
 def deterioration(
-    events: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Parquet: record, minute, parameter, value.")],
+    events: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="Parquet: record, minute, parameter, value.")
+    ],
     output: Annotated[Path | None, typer.Option(help="CSV file; default: standard output.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, in place of CSV.")] = False,
 ) -> None:
     """Predict in-hospital death of adult ICU stays from their events."""
-    _write(predict_deterioration(pd.read_parquet(events)), output)
+    _write(predict_deterioration(_table(pd.read_parquet, events)), output, as_json)
 
 
 @predict_app.command("severity")
@@ -169,12 +192,25 @@ def severity(
     cohort: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV in the layout of the COVID cohort.")],
     images: Annotated[Path, typer.Option(exists=True, file_okay=False, help="Folder of the films.")],
     output: Annotated[Path | None, typer.Option(help="CSV file; default: standard output.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, in place of CSV.")] = False,
 ) -> None:
     """Predict ICU or intubation from film, note, vitals and laboratory."""
     from fusion.risks import predict_severity
 
-    _write(predict_severity(pd.read_csv(cohort), images), output)
+    _write(predict_severity(_table(pd.read_csv, cohort), images), output, as_json)
 
 
-def _write(table: pd.DataFrame, output: Path | None) -> None:
-    table.to_csv(sys.stdout if output is None else output, index=False)
+def _table(read: Callable[[Path], pd.DataFrame], file: Path) -> pd.DataFrame:
+    try:
+        return read(file)
+    except (ValueError, OSError) as error:
+        raise wrong_use(f"{file}: cannot be read as a table ({type(error).__name__})") from None
+
+
+def _write(table: pd.DataFrame, output: Path | None, as_json: bool) -> None:
+    text = table.to_json(orient="records", lines=True) if as_json else table.to_csv(index=False)
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        output.write_text(text, encoding="utf-8")
+        messages.print(f"wrote {output}: {len(table)} rows", markup=False)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
+from rich.markup import escape
 
-from cds.cli.output import EXIT_SOME_REJECTED, json_documents, print_json, read_text, screen
+from cds.cli.documents import read_texts
+from cds.cli.output import EXIT_SOME_REJECTED, print_json, screen
 from cds.configuration import Configs
+from cds.contexts import GivenContext
 from cds.models import Models
 from cds.settings import load_settings
-from nlp import Extractor, ReportContext, StructuredReport
+from nlp import Extractor, StructuredReport
 
 
 def add_to(app: typer.Typer) -> None:
@@ -20,7 +22,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def extract(
-    source: Annotated[str, typer.Argument(help="A report text, or JSON Lines with `id` and `text`; `-` for stdin.")] = "-",
+    source: Annotated[
+        str, typer.Argument(help="A report text, or JSON Lines with `id` and `text`; `-` for stdin.")
+    ] = "-",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Say which entry of the lexicon fired.")] = False,
 ) -> None:
@@ -28,24 +32,12 @@ def extract(
     settings = load_settings()
     extractor = Models(settings, Configs(settings.config_dir)).extractor
     rejected = 0
-    text = read_text(source)
-    for number, item in _items(text, source):
+    for number, item in read_texts(source):
         record = _extracted(extractor, item, number, explain)
         rejected += "rejected" in record
         print_json(record) if as_json else _show(record, item)
     if rejected:
         raise typer.Exit(EXIT_SOME_REJECTED)
-
-
-def _items(text: str, name: str) -> list[tuple[int, Any]]:
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    if first.lstrip().startswith("{"):
-        try:
-            json.loads(first)
-        except ValueError:
-            return [(1, {"id": None, "text": text})]
-        return list(json_documents(text, name))
-    return [(1, {"id": None, "text": text})]
 
 
 def _extracted(extractor: Extractor, item: Any, number: int, explain: bool) -> dict[str, Any]:
@@ -54,11 +46,12 @@ def _extracted(extractor: Extractor, item: Any, number: int, explain: bool) -> d
     if not isinstance(item, dict) or not isinstance(item.get("text"), str):
         return {"id": None, "rejected": f"line {number}: expected an object with `id` and `text`"}
     try:
-        context = ReportContext.model_validate(item["context"]) if item.get("context") else None
+        given = GivenContext.model_validate(item["context"]) if item.get("context") is not None else None
     except ValidationError as error:
         fields = ", ".join(".".join(map(str, e["loc"])) for e in error.errors(include_input=False))
         return {"id": item.get("id"), "rejected": f"line {number}: context: {fields} not as described"}
-    return as_record(item.get("id"), extractor.extract(item["text"], context), explain)
+    report = extractor.extract(item["text"], given.as_context() if given else None)
+    return as_record(item.get("id"), report, explain)
 
 
 def as_record(identifier: Any, report: StructuredReport, explain: bool = False) -> dict[str, Any]:
@@ -81,7 +74,7 @@ def as_record(identifier: Any, report: StructuredReport, explain: bool = False) 
 
 def _show(record: dict[str, Any], item: Any) -> None:
     if "rejected" in record:
-        screen.print(f"[red]rejected[/]: {record['rejected']}")
+        screen.print(f"[red]rejected[/]: {escape(record['rejected'])}")
         return
     text = item["text"]
     for kind in ("findings", "recommendations", "critical"):
@@ -89,6 +82,6 @@ def _show(record: dict[str, Any], item: Any) -> None:
             words = " ".join(text[entry["start"] : entry["end"]].split())
             name = entry.get("finding") or entry.get("modality")
             detail = entry.get("assertion") or entry.get("urgency") or entry.get("body_part") or ""
-            rule = f"  [dim]{entry['rule']}[/]" if entry.get("rule") else ""
+            rule = f"  [dim]{escape(entry['rule'])}[/]" if entry.get("rule") else ""
             screen.print(f"{kind[:-1] if kind != 'critical' else kind:16s} {name:24s} {detail!s:12s} ", end="")
-            screen.print(f"“{words}”{rule}", markup=bool(rule))
+            screen.print(f"“{escape(words)}”{rule}")

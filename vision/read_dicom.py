@@ -112,10 +112,10 @@ class _BoundedStream(io.BytesIO):
 def _parsed(data: bytes) -> Dataset:
     try:
         dataset = pydicom.dcmread(_BoundedStream(data), force=True)
-        declares_image = "Rows" in dataset or "Image Storage" in UID(str(dataset.get("SOPClassUID", ""))).name
         if "PixelData" in dataset:
             _complete_meta(dataset)
             return dataset
+        header = pydicom.dcmread(_BoundedStream(data), force=True, stop_before_pixels=True)
     except UnreadableImageError:
         raise
     except Exception as error:  # noqa: BLE001 - a parser fed with anything
@@ -123,13 +123,17 @@ def _parsed(data: bytes) -> Dataset:
             raise UnreadableImageError(
                 "damaged", f"the file starts as DICOM but cannot be read ({type(error).__name__})"
             ) from None
-        declares_image = False
-    else:
-        if declares_image:
-            raise UnreadableImageError("truncated", "the file ends before its pixel data")
-        if looks_like_dicom(data):
-            raise UnreadableImageError("no_pixels", "the DICOM file holds no picture")
+        raise UnreadableImageError("not_an_image", "neither DICOM, PNG nor JPEG") from None
+    if _declares_picture(header):
+        raise UnreadableImageError("truncated", "the file ends before its pixel data do")
+    if looks_like_dicom(data):
+        raise UnreadableImageError("no_pixels", "the DICOM file holds no picture")
     raise UnreadableImageError("not_an_image", "neither DICOM, PNG nor JPEG")
+
+
+def _declares_picture(header: Dataset) -> bool:
+    stated = header.file_meta.get("MediaStorageSOPClassUID") or header.get("SOPClassUID") or ""
+    return "Rows" in header or "Image Storage" in UID(str(stated)).name
 
 
 def _complete_meta(dataset: Dataset) -> None:

@@ -24,6 +24,7 @@ from cds.demo.journey import Shown
 from cds.demo.phrases import mentions_by_finding, place_of_finding, score_value, suggestions_of, words_around
 from cds.demo.record import report_text
 from cds.demo.state import DemoState
+from cds.pages.words import quantity
 
 _WIDTH_OF_A_FILE = 120
 _MOST_FINDINGS = 10
@@ -165,13 +166,13 @@ class DemoScreen:
     def _scores(self, assessment: _Json) -> None:
         table = _table("score", "value", "band", "from", "missing")
         for score in assessment["scores"]:
-            inputs = ", ".join(f"{_plain(i['name'])} {_shown(i['value'])}" for i in score["inputs"])
+            inputs = ", ".join(f"{quantity(i['name'])} {_shown(i['value'])}" for i in score["inputs"])
             table.add_row(
                 Text(score["title"], style="bold"),
                 score_value(score),
                 score["band"] or "-",
                 inputs,
-                ", ".join(map(_plain, score["missing"])) or "nothing",
+                ", ".join(map(quantity, score["missing"])) or "nothing",
             )
         self._out.print(table)
 
@@ -186,7 +187,7 @@ class DemoScreen:
             for reason in risk["contributions"][:5]:
                 self._dim(f"  {reason['weight']:+.2f}  {reason['text']}")
             if risk["missing"]:
-                self._dim(f"  missing: {', '.join(map(_plain, risk['missing']))}")
+                self._dim(f"  missing: {', '.join(map(quantity, risk['missing']))}")
 
     def _modalities(self, assessment: _Json) -> None:
         parts = [f"{m['name']} {_plain(m['status'])}" for m in assessment["modalities"]]

@@ -68,7 +68,7 @@ class DemoState:
         """Return what an earlier start has shown to its end, or None."""
         file = self.folder / _SHOWN
         try:
-            return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None  # type: ignore[no-any-return]
+            return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
         except ValueError:
             return None
 

@@ -14,7 +14,7 @@ _AGREEMENT = {
     "agree": "film and report agree",
     "image_only": "only on the film",
     "report_only": "only in the report",
-    "not_comparable": "seen by one side only",
+    "not_comparable": "not comparable",
 }
 _ASSERTION_RANK = {"present": 0, "possible": 1, "absent": 2, "hypothetical": 3, "historical": 4, "family": 5}
 
@@ -23,8 +23,9 @@ _ASSERTION_RANK = {"present": 0, "possible": 1, "absent": 2, "hypothetical": 3, 
 class FindingRow:
     """One finding on a case page.
 
-    share   what the bar shows: the probability, else the score; None when the film was not asked
-    places  where its regions lie, in words
+    share       what the bar shows: the probability, else the score; None when the film was not asked
+    places      where its regions lie on the film, in words
+    said_where  where the report places it
     """
 
     key: str
@@ -35,6 +36,7 @@ class FindingRow:
     threshold: float | None
     has_heatmap: bool
     places: str
+    said_where: str
     assertion: str | None
     agreement: str
     agreement_words: str
@@ -56,7 +58,7 @@ def finding_rows(
     said = _assertions(report)
     scored = [finding.key for finding in result.findings] if result is not None else []
     keys = dict.fromkeys([*scored, *views, *said])
-    rows = [_row(key, result, said.get(key), views.get(key), table) for key in keys]
+    rows = [_row(key, result, report, said.get(key), views.get(key), table) for key in keys]
     return sorted(rows, key=lambda row: (not row.shown_first, -(row.share or 0), row.display))
 
 
@@ -73,6 +75,7 @@ def _assertions(report: StructuredReport | None) -> dict[str, str]:
 def _row(
     key: str,
     result: ImagingResult | None,
+    report: StructuredReport | None,
     assertion: str | None,
     view: FindingView | None,
     table: Mapping[str, FindingEntry],
@@ -90,13 +93,31 @@ def _row(
         has_heatmap=result is not None and any(heatmap.finding == key for heatmap in result.heatmaps),
         places=", ".join(_places(key, result)),
         assertion=view.report_assertion if view is not None and view.report_assertion else assertion,
+        said_where=", ".join(_said_places(key, report)),
         agreement=agreement,
-        agreement_words=_AGREEMENT[agreement],
+        agreement_words=_together(agreement, finding is not None, assertion is not None),
     )
 
 
+def _together(agreement: str, on_film: bool, in_report: bool) -> str:
+    if agreement == "not_comparable" and not on_film:
+        return "no model looks for it"
+    if agreement == "not_comparable" and not in_report:
+        return "report is silent"
+    return _AGREEMENT[agreement]
+
+
+def _said_places(key: str, report: StructuredReport | None) -> Iterable[str]:
+    places = {
+        " ".join(filter(None, [mention.laterality, mention.location])): None
+        for mention in (report.findings if report is not None else ())
+        if mention.finding == key and mention.assertion in ("present", "possible")
+    }
+    return [place for place in places if place]
+
+
 def _places(key: str, result: ImagingResult | None) -> Iterable[str]:
-    places = {}
+    places: dict[str, None] = {}
     for region in result.regions if result is not None else ():
         if region.finding == key:
             zone = f"{region.zone} zone" if region.zone else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,8 @@ from fastapi import Depends, FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
 
-from cds.api.access import KeyAccess
 from cds.pages.case import CasePage, CasePages
-from cds.pages.words import clock, due, plain, score_words, since, value_words
+from cds.pages.words import clock, due, plain, quantity, score_words, since, value_words
 from cds.pages.worklist import worklist
 from cds.service import Service
 
@@ -22,7 +21,7 @@ _FOLDER = Path(__file__).parent
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
-def mount_pages(app: FastAPI, service: Service, access: KeyAccess) -> None:
+def mount_pages(app: FastAPI, service: Service, access: Callable[[Request], Awaitable[str]]) -> None:
     """Add the pages to an application; every page needs `access`, the static files need none."""
     app.mount("/static", StaticFiles(directory=_FOLDER / "static"), name="static")
     show = _renderer(service)
@@ -58,12 +57,14 @@ def _case_page(show: Callable[..., Response], request: Request, page: CasePage |
 def _renderer(service: Service) -> Callable[..., Response]:
     templates = Jinja2Templates(directory=_FOLDER / "templates")
     zone = service.settings.zone
-    templates.env.filters |= {
+    filters: dict[str, Callable[[Any], str]] = {
         "plain": plain,
+        "quantity": quantity,
         "clock": lambda moment: clock(moment, zone),
         "value": value_words,
         "score": score_words,
     }
+    templates.env.filters |= filters
     templates.env.globals |= {"due": due, "since": since, "zone": service.settings.timezone}
 
     def show(request: Request, name: str, *, status_code: int = 200, **context: Any) -> Response:

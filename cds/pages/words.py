@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -9,10 +10,35 @@ from zoneinfo import ZoneInfo
 
 from fusion.assessment import ScoreResult
 
+_UNIT_SUFFIX = re.compile(
+    r"_(percent|mmhg|mmol_l|mg_dl|mg_l|g_dl|ng_ml|ng_l|pg_ml|u_l|10e9_l|l_min|mm|cm|kg|c|feu|ddu)$"
+)
+_SHORT_NAMES = {
+    "spo2": "SpO2",
+    "pao2": "PaO2",
+    "paco2": "PaCO2",
+    "fio2": "FiO2",
+    "bp": "BP",
+    "bun": "BUN",
+    "crp": "CRP",
+    "bnp": "BNP",
+    "acvpu": "(ACVPU)",
+    "ldh": "LDH",
+    "bmi": "BMI",
+    "ph": "pH",
+    "egfr": "eGFR",
+}
+
 
 def plain(key: str) -> str:
     """Return a key as words."""
     return key.replace("_", " ")
+
+
+def quantity(key: str) -> str:
+    """Return the name of a measured quantity without the unit that its key carries."""
+    name = _UNIT_SUFFIX.sub("", _UNIT_SUFFIX.sub("", key))
+    return " ".join(_SHORT_NAMES.get(word, word) for word in name.split("_"))
 
 
 def clock(moment: datetime | None, zone: ZoneInfo) -> str:

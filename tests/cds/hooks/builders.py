@@ -19,7 +19,9 @@ Json = dict[str, Any]
 SYSTEM = "urn:oid:2.25.153203873041862379241874"
 NUMBER = "MRN-1"
 LOINC = "http://loinc.org"
-REPORT_TEXT = "FINDINGS: Clear pleura. There is a 9 mm nodule in the right upper lobe. Normal heart.\nIMPRESSION: CT advised."
+REPORT_TEXT = (
+    "FINDINGS: Clear pleura. There is a 9 mm nodule in the right upper lobe. Normal heart.\nIMPRESSION: CT advised."
+)
 NOW = datetime.now(UTC).replace(microsecond=0)
 RULES = """
 rules:
@@ -122,7 +124,9 @@ def context(hook: str, **changes: Any) -> Json:
     return {**common, **changes}
 
 
-def call(hook: str = "patient-view", *, prefetch: Json | None = None, context_changes: Json | None = None, **fields: Any) -> Json:
+def call(
+    hook: str = "patient-view", *, prefetch: Json | None = None, context_changes: Json | None = None, **fields: Any
+) -> Json:
     """Return a request; `prefetch` is laid over the patient, `fields` over the envelope."""
     return {
         "hook": hook,

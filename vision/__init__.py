@@ -8,13 +8,18 @@ from __future__ import annotations
 from vision.errors import ModelVerificationError, UnreadableImageError, VisionError
 from vision.radiograph import Radiograph
 from vision.read import read_radiograph
+from vision.render import heatmap_png, render_png
 from vision.result import ImagingResult
+from vision.technique import Technique
 
 __all__ = [
     "ImagingResult",
     "ModelVerificationError",
     "Radiograph",
+    "Technique",
     "UnreadableImageError",
     "VisionError",
+    "heatmap_png",
     "read_radiograph",
+    "render_png",
 ]

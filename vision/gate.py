@@ -5,7 +5,7 @@ A film that does not pass gets a reason and never a number. Knows no finding.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -94,18 +94,15 @@ class Gate:
 
     def judge(self, radiograph: Radiograph, technique: Technique) -> Verdict:
         """Return whether a radiograph is a frontal chest film, and its view."""
-        view, source = stated_view(radiograph, technique)
-        known: View = view if view in ("PA", "AP", "lateral") else "unknown"
-        named: Literal["header", "given", "none"] = source if view is not None else "none"
-        refused = header_rejection(radiograph, technique) or pixel_rejection(radiograph)
-        if refused is not None:
-            return Verdict(refused, known, named)
+        verdict = without_network(radiograph, technique)
+        if verdict.rejection is not None:
+            return verdict
         sight = self.look(radiograph.pixels)
-        refused = self._refusal(sight)
-        if refused is not None or known != "unknown":
-            return Verdict(refused, known, named, sight)
+        verdict = replace(verdict, rejection=self._refusal(sight), sight=sight)
+        if verdict.rejection is not None or verdict.view != "unknown":
+            return verdict
         guessed = self._view(sight)
-        return Verdict(None, guessed, "none" if guessed == "unknown" else "model", sight)
+        return verdict if guessed == "unknown" else replace(verdict, view=guessed, view_source="model")
 
     def look(self, pixels: NDArray[np.float32]) -> Sight:
         """Return what the network makes of pixels (H x W, 0-1)."""
@@ -136,6 +133,15 @@ class Gate:
         if sight.ap >= sure:
             return "AP"
         return "PA" if sight.ap <= 1 - sure else "unknown"
+
+
+def without_network(radiograph: Radiograph, technique: Technique) -> Verdict:
+    """Return the verdict of header and simple measures alone."""
+    view, source = stated_view(radiograph, technique)
+    refused = header_rejection(radiograph, technique) or pixel_rejection(radiograph)
+    if view in ("PA", "AP", "lateral"):
+        return Verdict(refused, view, source)
+    return Verdict(refused, "unknown", "none")
 
 
 def _near(given: Golden, golden: Golden) -> bool:

@@ -6,6 +6,7 @@ What a header does not say, or says in a word that is not known, is left to the 
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 from vision.header import view_of
 from vision.radiograph import HeaderView, Radiograph
@@ -48,7 +49,9 @@ _OTHER_VIEWS: dict[HeaderView, str] = {
 }
 
 
-def stated_view(radiograph: Radiograph, technique: Technique) -> tuple[HeaderView | None, str]:
+def stated_view(
+    radiograph: Radiograph, technique: Technique
+) -> tuple[HeaderView | None, Literal["header", "given", "none"]]:
     """Return the view and who states it: header, given or none."""
     if radiograph.view is not None:
         return radiograph.view, "header"

@@ -49,6 +49,7 @@ class Database:
         """
         engine = self.engine.execution_options(writing=True, patience_ms=patience_ms)
         with Session(engine, expire_on_commit=False) as session, session.begin():
+            session.connection()
             yield session
 
     def migrate(self) -> None:

@@ -20,8 +20,8 @@ def denoised(pixels: Pixels) -> Pixels:
 def equalised(pixels: Pixels) -> Pixels:
     """Return pixels with contrast evened out region by region (CLAHE, 8 x 8 tiles, clip limit 2)."""
     levels = np.round(np.clip(pixels, 0, 1) * 65535).astype(np.uint16)
-    even = cv2.createCLAHE(clipLimit=2.0, tileGridSize=(8, 8)).apply(levels)
-    return (even.astype(np.float32) / 65535).astype(np.float32)
+    even: NDArray[np.uint16] = cv2.createCLAHE(clipLimit=2.0, tileGridSize=(8, 8)).apply(levels)
+    return even.astype(np.float32) / np.float32(65535)
 
 
 def sharpened(pixels: Pixels) -> Pixels:

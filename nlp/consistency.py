@@ -1,8 +1,7 @@
 """Component `report_consistency`: where a report contradicts itself or what was ordered.
 
-Sides of a finding in findings and impression, impressions that the findings deny or do not
-mention; the checks against patient and order are in `consistency_context`. Each result carries
-the spans of both sides as evidence.
+Findings against impression are compared here, sides in `consistency_sides`, patient and order in
+`consistency_context`. Each result carries the spans of what contradicts each other as evidence.
 """
 
 from __future__ import annotations
@@ -13,30 +12,39 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from nlp.consistency_context import ContextChecker
-from nlp.reading import DraftMention, Reading, reading_of
+from nlp.consistency_sides import SideChecker
+from nlp.phrases import PhraseTable
+from nlp.reading import DraftMention, Reading, reading_of, sentence_span
 from nlp.result import Inconsistency
 from nlp.vocabulary import Vocabulary
 
-_FINDINGS = frozenset({"findings"})
-_IMPRESSION = frozenset({"impression"})
 _FEWEST_WORDS = 12
-_SAID = frozenset({"present", "possible"})
+_QUALIFIER_REACH = 2
+_DENIAL_REACH = 8
+_DENIALS = frozenset({"no", "without", "not", "clear", "normal"})
+_GREAT = frozenset({"large", "severe", "moderate_to_severe"})
 
 
 class ConsistencyChecker:
     """Lists the inconsistencies of a report."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
+        forms = vocabulary.word_forms()
         self._supports = {entry.finding: entry for entry in vocabulary.supports}
+        self._qualifiers = frozenset(forms.get(word, word) for word in vocabulary.words("denial_qualifiers"))
+        self._nothing = PhraseTable([(phrase, phrase) for phrase in vocabulary.words("conclusion_nothing")], forms)
+        self._sides = SideChecker(vocabulary)
         self._context = ContextChecker(vocabulary)
 
     def __call__(self, doc: Doc) -> Doc:
         reading = reading_of(doc)
-        described = _mentions(reading, _FINDINGS)
-        concluded = _mentions(reading, _IMPRESSION)
+        described = _mentions(reading, "findings")
+        concluded = _mentions(reading, "impression")
+        overlooked = list(self._denied_later(reading, described, concluded))
         reading.inconsistencies = [
-            *_laterality(reading, described, concluded),
+            *self._sides.check(reading, described, concluded),
             *self._unsupported(reading, described, concluded),
+            *(overlooked or self._passed_over(reading, described, concluded)),
             *self._context.check(reading.text, reading),
         ]
         return doc
@@ -44,72 +52,102 @@ class ConsistencyChecker:
     def _unsupported(
         self, reading: Reading, described: Sequence[DraftMention], concluded: Sequence[DraftMention]
     ) -> Iterator[Inconsistency]:
-        findings = [section for section in reading.sections if section.name in _FINDINGS]
-        described_words = sum(part.last - part.first for part in reading.sentences if part.section in _FINDINGS)
-        if described_words < _FEWEST_WORDS:
+        """What the impression says to be there and the findings deny, or do not mention although they must."""
+        body = [section for section in reading.sections if section.name == "findings"]
+        if sum(part.last - part.first for part in reading.sentences if part.section == "findings") < _FEWEST_WORDS:
             return
-        reported: set[str] = set()
         denials = {other.finding: other for other in reversed(described) if other.assertion == "absent"}
         affirmed = {other.finding for other in described if other.assertion != "absent"}
-        for mention in concluded:
+        for mention in _first_of_each(concluded):
             support = self._supports.get(mention.finding)
-            if support is None or mention.assertion != "present" or mention.change == "resolved":
+            if support is None or affirmed & {support.finding, *support.supported_by}:
                 continue
-            if mention.finding in reported:
-                continue
-            if affirmed & {support.finding, *support.supported_by}:
-                continue
-            denied = denials.get(mention.finding)
-            if denied is not None:
-                reported.add(mention.finding)
-                yield _inconsistency("unsupported_impression", reading, mention, denied, "the findings deny it")
-            elif support.must_be_mentioned and findings:
-                reported.add(mention.finding)
-                start, end = _span(reading, mention)
+            denied = next((denials[key] for key in (mention.finding, *support.denied_by) if key in denials), None)
+            if denied is not None and not self._leaves_room(denied, mention, reading):
+                yield _inconsistency(reading, mention, denied, "the impression says it is there, the findings deny it")
+            elif denied is None and support.must_be_mentioned and body:
                 yield Inconsistency(
                     type="unsupported_impression",
-                    message=f"{mention.finding} stands in the impression, the findings do not mention it",
-                    spans=((start, end), (findings[0].start, findings[0].end)),
+                    message=f"{mention.finding}: it stands in the impression, the findings do not mention it",
+                    spans=(sentence_span(reading, mention.sentence), (body[0].start, body[0].end)),
                 )
 
+    def _denied_later(
+        self, reading: Reading, described: Sequence[DraftMention], concluded: Sequence[DraftMention]
+    ) -> Iterator[Inconsistency]:
+        """What the findings say to be there and the impression denies by name."""
+        seen = {mention.finding: mention for mention in _first_of_each(described)}
+        open_ones = {other.finding for other in concluded if other.assertion != "absent"}
+        for mention in concluded:
+            claim = seen.get(mention.finding)
+            if claim is None or mention.finding in open_ones or mention.finding not in self._supports:
+                continue
+            if mention.change == "resolved" or not _is_plain_denial(mention, reading):
+                continue
+            if not self._leaves_room(mention, claim, reading):
+                open_ones.add(mention.finding)
+                yield _inconsistency(reading, mention, claim, "the impression denies it, the findings describe it")
 
-def _mentions(reading: Reading, sections: frozenset[str]) -> list[DraftMention]:
-    return [mention for mention in reading.mentions if reading.sentences[mention.sentence].section in sections]
+    def _passed_over(
+        self, reading: Reading, described: Sequence[DraftMention], concluded: Sequence[DraftMention]
+    ) -> Iterator[Inconsistency]:
+        """Something acute in the findings under an impression that finds nothing."""
+        if any(other.assertion != "absent" for other in concluded):
+            return
+        acute = [one for one in _first_of_each(described) if one.change is None and self._is_acute(one)]
+        number = self._nothing_found(reading) if acute else None
+        if number is not None:
+            yield Inconsistency(
+                type="unsupported_impression",
+                message=f"{acute[0].finding}: the findings describe it, the impression finds nothing",
+                spans=(sentence_span(reading, number), sentence_span(reading, acute[0].sentence)),
+            )
+
+    def _leaves_room(self, denial: DraftMention, claim: DraftMention, reading: Reading) -> bool:
+        """Whether only another side or another kind is denied: `no large effusion` beside `small effusion`."""
+        if {denial.laterality, claim.laterality} == {"left", "right"}:
+            return True
+        first = max(reading.sentences[denial.sentence].first, denial.first - _QUALIFIER_REACH)
+        qualified = not self._qualifiers.isdisjoint(reading.stream.words[first : denial.last])
+        return qualified and claim.severity not in _GREAT
+
+    def _is_acute(self, mention: DraftMention) -> bool:
+        support = self._supports.get(mention.finding)
+        return support is not None and support.acute
+
+    def _nothing_found(self, reading: Reading) -> int | None:
+        """The sentence of the impression that finds nothing of note."""
+        for number, sentence in enumerate(reading.sentences):
+            if sentence.section == "impression":
+                match = next(self._nothing.longest(reading.stream.words, sentence.first, sentence.last), None)
+                if match is not None:
+                    return number
+        return None
 
 
-def _laterality(
-    reading: Reading, described: Sequence[DraftMention], concluded: Sequence[DraftMention]
-) -> Iterator[Inconsistency]:
-    one, other = _said_by_finding(described), _said_by_finding(concluded)
-    for finding in (key for key in one if key in other):
-        sides = {mention.laterality for mention in one[finding]}
-        claimed = {mention.laterality for mention in other[finding]}
-        if len(sides) == len(claimed) == 1 and sides | claimed == {"left", "right"}:
-            reason = "left in one part, right in the other"
-            yield _inconsistency("laterality", reading, one[finding][0], other[finding][0], reason)
-
-
-def _said_by_finding(mentions: Sequence[DraftMention]) -> dict[str, list[DraftMention]]:
-    said: dict[str, list[DraftMention]] = {}
+def _first_of_each(mentions: Sequence[DraftMention]) -> list[DraftMention]:
+    """The first mention of each finding that is said to be there, and not as known from before."""
+    found: dict[str, DraftMention] = {}
     for mention in mentions:
-        if mention.assertion in _SAID:
-            said.setdefault(mention.finding, []).append(mention)
-    return said
+        if mention.assertion == "present" and mention.change not in ("resolved", "stable"):
+            found.setdefault(mention.finding, mention)
+    return list(found.values())
 
 
-def _inconsistency(kind: str, reading: Reading, one: DraftMention, other: DraftMention, reason: str) -> Inconsistency:
-    return Inconsistency.model_validate(
-        {
-            "type": kind,
-            "message": f"{one.finding}: {reason}",
-            "spans": (_span(reading, one), _span(reading, other)),
-        }
-    )
+def _is_plain_denial(mention: DraftMention, reading: Reading) -> bool:
+    if mention.assertion != "absent":
+        return False
+    first = max(reading.sentences[mention.sentence].first, mention.first - _DENIAL_REACH)
+    return not _DENIALS.isdisjoint(reading.stream.words[first : mention.last])
 
 
-def _span(reading: Reading, mention: DraftMention) -> tuple[int, int]:
-    sentence = reading.sentences[mention.sentence]
-    return reading.stream.starts[sentence.first], reading.stream.ends[sentence.last - 1]
+def _mentions(reading: Reading, section: str) -> list[DraftMention]:
+    return [mention for mention in reading.mentions if reading.sentences[mention.sentence].section == section]
+
+
+def _inconsistency(reading: Reading, one: DraftMention, other: DraftMention, reason: str) -> Inconsistency:
+    spans = (sentence_span(reading, one.sentence), sentence_span(reading, other.sentence))
+    return Inconsistency(type="unsupported_impression", message=f"{one.finding}: {reason}", spans=spans)
 
 
 def make_consistency(nlp: Language, name: str, vocabulary: dict[str, object]) -> ConsistencyChecker:

@@ -17,6 +17,11 @@ _FEWEST_FOREIGN_WORDS = 2
 _SAMPLE_WORDS = 2000
 
 
+def _tells(word: str) -> bool:
+    """Whether a word says something of the language; single plain letters are initials and stages."""
+    return len(word) > 1 or not word.isascii()
+
+
 class LanguageGate:
     """Says why a text is refused, or None."""
 
@@ -47,7 +52,9 @@ class LanguageGate:
         if latin * 2 < len(letters):
             return "other language: not in Latin script"
         own = sum(1 for word in letters if word in self._accepted)
-        counts = {name: sum(1 for word in letters if word in known) for name, known in self._foreign.items()}
+        counts = {
+            name: sum(1 for word in letters if word in known and _tells(word)) for name, known in self._foreign.items()
+        }
         name = max(counts, key=counts.__getitem__, default=None)
         if name is not None and counts[name] >= _FEWEST_FOREIGN_WORDS and counts[name] > 2 * own:
             return f"other language: {name}"

@@ -224,12 +224,16 @@ class SupersededFinding(Entry):
 class Support(Entry):
     """What the findings must mention for an impression of a finding to rest on something.
 
-    Without `must_be_mentioned` only a denial in the findings contradicts the impression.
+    Without `must_be_mentioned` only a denial in the findings contradicts the impression: of the finding
+    itself, or of one of `denied_by`, of which it is a kind (`the lungs are clear`). An `acute` finding
+    contradicts an impression that finds nothing acute.
     """
 
     finding: str
     supported_by: tuple[str, ...] = ()
+    denied_by: tuple[str, ...] = ()
     must_be_mentioned: bool = True
+    acute: bool = False
 
 
 class VerdictRule(Entry):

@@ -122,9 +122,7 @@ def _distance(part: _Place, quality: _Place) -> int:
     return max(part.first, quality.first) - min(part.last, quality.last)
 
 
-def _within_reach(
-    words: Sequence[str], opening: int, composition: Composition, part: _Place, quality: _Place
-) -> bool:
+def _within_reach(words: Sequence[str], opening: int, composition: Composition, part: _Place, quality: _Place) -> bool:
     """Whether part and quality are said together; the colon of a short title at the `opening` does not part them."""
     part_first = part.first < quality.first
     if composition.order == "part_first" and not part_first:

@@ -107,3 +107,9 @@ def reading_of(doc: Doc) -> Reading:
     """The reading that a document carries."""
     reading: Reading = doc.user_data["reading"]
     return reading
+
+
+def sentence_span(reading: Reading, number: int) -> tuple[int, int]:
+    """Character offsets of a sentence."""
+    sentence = reading.sentences[number]
+    return reading.stream.starts[sentence.first], reading.stream.ends[sentence.last - 1]

@@ -32,8 +32,13 @@ _DENSITY = (
     re.compile(r"\b(?P<value>extremely dense)", re.IGNORECASE),
 )
 _DENSITY_WORDS = {"entirely fat": "a", "almost": "a", "predomi": "a", "scatter": "b", "heterog": "c", "extreme": "d"}
+_SIDE_BEFORE = re.compile(r"\b(?:left|right)\b[^.;]{0,40}$", re.IGNORECASE)
+_PRIOR_BEFORE = re.compile(r"\b(?:prior|previous(?:ly)?|formerly|earlier|history)\b[^.;]{0,40}$", re.IGNORECASE)
+_BEFORE = 60
+_BIRADS_BY_CONCERN = "1236045"
 _LUNG_RADS = re.compile(
-    r"\bLung-?\s?RADS?\b[^\n.;]{0,30}?(?:category|score|assessment|v?\d{4}|version)?[\s:#=()-]{0,6}(?P<value>[0-3]|4[ABXabx]?)(?P<modifier>S|s)?(?!\w|\.\d)",
+    r"\bLung-?\s?RADS?\b(?:\s?(?:version\s?|v\.?\s?)?(?:\d{4}|\d\.\d))?[^\n.;\d]{0,30}?(?:category|score|assessment)?[\s:#=()-]{0,6}"
+    r"(?P<value>[0-3]|4[ABXabx]?)(?P<modifier>S|s)?(?!\w|\.\d)",
     re.IGNORECASE,
 )
 _TNM = re.compile(
@@ -41,7 +46,7 @@ _TNM = re.compile(
     re.IGNORECASE,
 )
 _KELLGREN = re.compile(
-    r"\bKellgren(?:\s?(?:-|–|and)\s?Lawrence)?\b[^\n.;]{0,25}?(?:grade|score|class|stage)?[\s:=-]{0,3}(?P<value>[0-4]|IV|I{1,3})\b",
+    r"\b(?:Kellgren(?:\s?(?:-|–|and)\s?Lawrence)?|KL(?=\s?(?:grade|score)))\b[^\n.;]{0,25}?(?:grade|score|class|stage)?[\s:=-]{0,3}(?P<value>[0-4]|IV|I{1,3})\b",
     re.IGNORECASE,
 )
 _SALTER = re.compile(
@@ -54,9 +59,17 @@ _CARINA = (
         r"(?P<side>above|below|from|superior to|proximal to)\s(?:the\s)?(?:level of (?:the )?)?carina",
         re.IGNORECASE,
     ),
+    re.compile(
+        r"\bcarina\s?(?P<side>to|-)\s?(?:the\s)?(?:ETT?|endotracheal|tube|tip)\b[^.;\n\d]{0,25}"
+        r"(?P<value>\d{1,2}(?:\.\d{1,2})?)\s?(?P<unit>cm|mm)",
+        re.IGNORECASE,
+    ),
+    re.compile(r"\b(?P<side>at)\s(?:the\s)?(?:level\sof\s)?(?:the\s)?(?P<unit>)(?P<value>)carina\b", re.IGNORECASE),
 )
 _TUBE = re.compile(r"\b(?:endotracheal|ET|ETT|tracheal)\b", re.IGNORECASE)
-_FLEISCHNER = re.compile(r"\bFleischner\b", re.IGNORECASE)
+_FLEISCHNER = re.compile(
+    r"\bFleischner\b(?P<denied>[^.;\n]{0,60}\b(?:not|non)[\s-]?(?:appl|intended|valid))?", re.IGNORECASE
+)
 _MM_PER_CM = 10.0
 _TUBE_REACH = 160
 
@@ -73,22 +86,39 @@ class ScoreReader:
 def stated_scores(text: str) -> dict[str, Any]:
     """Name -> value of every assessment stated in the text; the last one of a kind wins."""
     readers: dict[str, Callable[[str], Any]] = {
-        "birads": lambda text: _last(_BIRADS, text),
+        "birads": _birads,
         "density": _density,
         "lung_rads": _lung_rads,
         "tnm": _tnm,
         "kellgren_lawrence": lambda text: _grade(_KELLGREN, text),
         "salter_harris": lambda text: _grade(_SALTER, text),
         "ett_carina_mm": _carina_distance,
-        "fleischner": lambda text: True if _FLEISCHNER.search(text) else None,
+        "fleischner": _fleischner,
     }
     values = ((name, read(text)) for name, read in readers.items())
     return {name: value for name, value in values if value is not None}
 
 
-def _last(pattern: re.Pattern[str], text: str) -> str | None:
-    found = [match["value"] for match in pattern.finditer(text)]
-    return found[-1].replace(" ", "").upper() if found else None
+def _birads(text: str) -> str | None:
+    """The category: of several the last, of one for each breast the one of most concern; prior ones are left out."""
+    found: list[str] = []
+    sided: list[str] = []
+    for match in _BIRADS.finditer(text):
+        before = text[max(0, match.start() - _BEFORE) : match.start()]
+        value = match["value"].replace(" ", "").upper()
+        if not _PRIOR_BEFORE.search(before):
+            found.append(value)
+            if _SIDE_BEFORE.search(before):
+                sided.append(value)
+    if found and len(sided) == len(found):
+        return max(found, key=lambda value: (_BIRADS_BY_CONCERN.index(value[0]), value))
+    return found[-1] if found else None
+
+
+def _fleischner(text: str) -> bool | None:
+    """Whether the author follows the Fleischner recommendations; False when they are said not to apply."""
+    match = _FLEISCHNER.search(text)
+    return match["denied"] is None if match else None
 
 
 def _density(text: str) -> str | None:
@@ -126,7 +156,7 @@ def _carina_distance(text: str) -> float | None:
     for pattern in _CARINA:
         for match in pattern.finditer(text):
             if _TUBE.search(text, max(0, match.start() - _TUBE_REACH), match.end()):
-                value = float(match["value"]) * (_MM_PER_CM if match["unit"].casefold() == "cm" else 1.0)
+                value = float(match["value"] or 0) * (_MM_PER_CM if match["unit"].casefold() == "cm" else 1.0)
                 return round(-value if match["side"].casefold() == "below" else value, 2)
     return None
 

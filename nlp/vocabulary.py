@@ -162,7 +162,16 @@ class Vocabulary(BaseModel):
                     raise VocabularyError(file, f"compositions.{composition.id}", f"unknown term {name!r}")
         if known is None:
             return
-        for topic in ("findings", "compositions", "regions", "critical", "superseded", "supports", "verdicts", "guidelines"):
+        for topic in (
+            "findings",
+            "compositions",
+            "regions",
+            "critical",
+            "superseded",
+            "supports",
+            "verdicts",
+            "guidelines",
+        ):
             for entry in getattr(self, topic):
                 for key in _finding_keys(entry):
                     if key not in known:
@@ -173,7 +182,7 @@ class Vocabulary(BaseModel):
 def _finding_keys(entry: Entry) -> Iterator[str]:
     fields = entry.model_dump(include={"finding"})
     yield from fields.values()
-    for several in ("implied_by", "supported_by", "findings"):
+    for several in ("implied_by", "supported_by", "denied_by", "findings"):
         yield from getattr(entry, several, ())
     for one, other in getattr(entry, "readings", {}).items():
         yield from (one, other)

@@ -12,11 +12,11 @@ from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
 
 from cds.pages.case import CasePage, CasePages
-from cds.pages.words import clock, due, plain, quantity, score_words, since, value_words
+from cds.pages.words import clock, due, enhancement_words, plain, quantity, score_words, since, value_words
 from cds.pages.worklist import worklist
 from cds.service import Service
+from vision.enhance import ENHANCEMENTS
 
-ENHANCEMENTS = ("soft", "bone", "clahe", "edge", "denoise")
 _FOLDER = Path(__file__).parent
 _NO_STORE = {"Cache-Control": "no-store"}
 
@@ -63,6 +63,7 @@ def _renderer(service: Service) -> Callable[..., Response]:
         "clock": lambda moment: clock(moment, zone),
         "value": value_words,
         "score": score_words,
+        "enhancement": enhancement_words,
     }
     templates.env.filters |= filters
     templates.env.globals |= {"due": due, "since": since, "zone": service.settings.timezone}

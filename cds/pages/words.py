@@ -29,6 +29,14 @@ _SHORT_NAMES = {
     "egfr": "eGFR",
 }
 
+_ENHANCEMENTS = {
+    "denoise": "less noise",
+    "clahe": "even contrast (CLAHE)",
+    "edge": "sharper edges",
+    "bone": "bone",
+    "soft": "lungs and soft tissue",
+}
+
 
 def plain(key: str) -> str:
     """Return a key as words."""
@@ -39,6 +47,11 @@ def quantity(key: str) -> str:
     """Return the name of a measured quantity without the unit that its key carries."""
     name = _UNIT_SUFFIX.sub("", _UNIT_SUFFIX.sub("", key))
     return " ".join(_SHORT_NAMES.get(word, word) for word in name.split("_"))
+
+
+def enhancement_words(name: str) -> str:
+    """Return what an enhancement does, in a few words."""
+    return _ENHANCEMENTS.get(name, plain(name))
 
 
 def clock(moment: datetime | None, zone: ZoneInfo) -> str:

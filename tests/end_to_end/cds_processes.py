@@ -1,0 +1,120 @@
+"""Processes of the real command line for tests: started with settings of their own, and ended with their children."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+KEY = "a-key-of-the-tests-01"
+PATIENCE_SECONDS = 120.0
+
+
+def free_port() -> int:
+    """Return a port of loopback that nothing listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def environment(**settings: Any) -> dict[str, str]:
+    """Return the environment without settings of the machine, and with these."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CDS_")}
+    return {**kept, **{f"CDS_{name.upper()}": str(value) for name, value in settings.items()}}
+
+
+def wait_for(condition: Callable[[], Any], what: str) -> Any:
+    """Return the first true value of a condition; fails when it never comes."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < until:
+        with contextlib.suppress(httpx.TransportError):
+            value = condition()
+            if value:
+                return value
+        time.sleep(0.05)
+    raise AssertionError(f"waited in vain for {what}")
+
+
+@dataclass(frozen=True)
+class DemoRun:
+    """A finished `cds run --once`."""
+
+    folder: Path
+    code: int
+    out: str
+    err: str
+
+
+def run_demo_once(folder: Path) -> DemoRun:
+    """Run the demo to its end on a port of its own."""
+    command = [sys.executable, "-m", "cds", "run", "--once", "--port", str(free_port()), "--data-dir", str(folder)]
+    done = subprocess.run(
+        command, env=environment(), capture_output=True, text=True, timeout=2 * PATIENCE_SECONDS, check=False
+    )
+    return DemoRun(folder, done.returncode, done.stdout, done.stderr)
+
+
+@dataclass
+class Served:
+    """A `cds serve` of its own; it can be killed and started again on the same data."""
+
+    folder: Path
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        settings = environment(
+            data_dir=self.folder / "data", port=self.port, api_keys=f'{{"tests": "{KEY}"}}', log_level="warning"
+        )
+        log = (self.folder / "log.jsonl").open("ab")
+        command = [sys.executable, "-m", "cds", "serve"]
+        self.process = subprocess.Popen(command, env=settings, stderr=log, cwd=self.folder, start_new_session=True)
+        wait_for(lambda: httpx.get(f"{self.address}/health/live").is_success, "the service")
+
+    def client(self) -> httpx.Client:
+        return httpx.Client(base_url=self.address, headers={"Authorization": f"Bearer {KEY}"}, timeout=60)
+
+    def log(self) -> str:
+        return (self.folder / "log.jsonl").read_text()
+
+    def worker(self) -> int:
+        """Return the process id of its worker."""
+        assert self.process is not None
+        children = Path(f"/proc/{self.process.pid}/task")
+        return int(
+            wait_for(
+                lambda: " ".join(file.read_text() for file in children.glob("*/children")).split(), "the worker process"
+            )[0]
+        )
+
+    def kill(self) -> None:
+        """Kill service and worker at once, as a power cut does."""
+        assert self.process is not None
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[Served]:
+    """A running service, killed at the end."""
+    service = Served(folder)
+    try:
+        service.start()
+        yield service
+    finally:
+        service.kill()

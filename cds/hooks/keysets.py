@@ -19,6 +19,7 @@ import anyio.to_thread
 import httpx
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
+from joserfc.util import urlsafe_b64decode
 from pydantic_core import from_json
 
 from cds.logs import logger
@@ -123,12 +124,15 @@ def _public_key(entry: dict[str, Any]) -> PublicKey | None:
     try:
         if usable and entry.get("kty") == "EC" and entry.get("crv") == "P-384":
             return ECKey.import_key({name: entry[name] for name in ("kty", "crv", "x", "y", "kid")})
-        if usable and entry.get("kty") == "RSA":
-            key = RSAKey.import_key({name: entry[name] for name in ("kty", "n", "e", "kid")})
-            return key if key.public_key.key_size >= _FEWEST_RSA_BITS else None
-    except (JoseError, KeyError, TypeError, ValueError):
+        if usable and entry.get("kty") == "RSA" and _bits(entry["n"]) >= _FEWEST_RSA_BITS:
+            return RSAKey.import_key({name: entry[name] for name in ("kty", "n", "e", "kid")})
+    except (AttributeError, JoseError, KeyError, TypeError, ValueError):
         return None
     return None
+
+
+def _bits(modulus: str) -> int:
+    return int.from_bytes(urlsafe_b64decode(modulus.encode("ascii")), "big").bit_length()
 
 
 def _find(kept: _Kept | None, kid: str, algorithm: str) -> PublicKey | None:

@@ -165,9 +165,11 @@ def plant_film(service: Service, *, number: str = NUMBER, accession: str | None 
         return film.id
 
 
-def plant_report(service: Service, *, number: str = NUMBER, status: str = "final", **result: Any) -> str:
+def plant_report(
+    service: Service, *, number: str = NUMBER, status: str = "final", text: str = "", **result: Any
+) -> str:
     """Store a report of the test patient that names a lung nodule; return its id."""
-    digest = service.blobs.put(REPORT_TEXT.encode())
+    digest = service.blobs.put((text or REPORT_TEXT).encode())
     header = ReportHeader(
         source="test",
         source_id=str(uuid.uuid4()),

@@ -1,0 +1,490 @@
+"""Attacks on the hooks, each refused: tokens, requests sent elsewhere, markup in cards, bodies that cost too much."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hmac
+import json
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi.testclient import TestClient
+from hypothesis import given
+from hypothesis import strategies as st
+from joserfc.jwk import ECKey
+from markdown_it import MarkdownIt
+
+from cds.api import create_app
+from cds.hooks.addresses import AddressRefusedError, pin
+from cds.hooks.fetching import FhirFetcher
+from cds.hooks.keysets import KeySets
+from cds.hooks.limits import nests_within
+from cds.hooks.wording import SUMMARY_LIMIT, escaped, plain
+from tests.cds.hooks.builders import bundle, call, order, patient, plant_report, risky_order_call
+from tests.cds.hooks.ehr import BASE, Ehr
+from tests.cds.hooks.fake_fhir import FakeFhir, Reply
+
+PATH = "/cds-services"
+RISK = "/cds-services/chest-imaging-risk"
+ADVISOR = "/cds-services/imaging-order-advisor"
+
+
+def status(client: TestClient, token: str) -> int:
+    return client.get(PATH, headers={"Authorization": f"Bearer {token}"}).status_code
+
+
+def unsigned(header: dict[str, Any], claims: dict[str, Any]) -> str:
+    def part(content: dict[str, Any]) -> str:
+        return base64.urlsafe_b64encode(json.dumps(content).encode()).rstrip(b"=").decode()
+
+    return f"{part(header)}.{part(claims)}."
+
+
+def good_claims(ehr: Ehr) -> dict[str, Any]:
+    now = int(time.time())
+    return {"iss": ehr.issuer, "aud": f"{BASE}{PATH}", "iat": now, "exp": now + 60, "jti": "once"}
+
+
+def test_an_unsigned_token_is_refused(signed_client: TestClient, ehr: Ehr) -> None:
+    for algorithm in ("none", "None", "NONE", ""):
+        token = unsigned({"alg": algorithm, "typ": "JWT", "kid": "ec"}, good_claims(ehr))
+        assert status(signed_client, token) == 401
+        assert status(signed_client, token.rstrip(".")) == 401
+
+
+@pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
+def test_the_public_key_is_no_shared_secret(signed_client: TestClient, ehr: Ehr, algorithm: str) -> None:
+    for key in ehr.keys.values():
+        for secret in (key.as_pem(private=False), json.dumps(key.as_dict(private=False)).encode()):
+            signed = unsigned({"alg": algorithm, "typ": "JWT", "kid": key.kid}, good_claims(ehr)).rstrip(".")
+            mac = hmac.new(secret, signed.encode(), algorithm.replace("HS", "sha")).digest()
+            assert status(signed_client, f"{signed}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}") == 401
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "RS512", "PS384"])
+def test_other_algorithms_of_a_known_key_are_refused(signed_client: TestClient, ehr: Ehr, algorithm: str) -> None:
+    assert status(signed_client, ehr.token(PATH, algorithm=algorithm, key=ehr.keys["RS384"])) == 401
+
+
+def test_a_key_of_the_wrong_kind_or_a_stranger_is_refused(signed_client: TestClient, ehr: Ehr) -> None:
+    stranger = ECKey.generate_key("P-384", {"kid": "ec"})
+    confused = ehr.token(PATH, header={"kid": "rsa"})
+    assert status(signed_client, ehr.token(PATH, key=stranger)) == 401
+    assert status(signed_client, confused) == 401
+    assert status(signed_client, ehr.token(PATH, header={"kid": "unheard-of"})) == 401
+
+
+def test_a_key_that_comes_with_the_token_is_not_believed(signed_client: TestClient, ehr: Ehr) -> None:
+    stranger = ECKey.generate_key("P-384", {"kid": "stranger"})
+    header = {"jwk": stranger.as_dict(private=False), "x5u": "https://stranger.example/c.pem"}
+    assert status(signed_client, ehr.token(PATH, key=stranger, header=header)) == 401
+
+
+def test_a_foreign_jku_is_refused_and_never_called(make_service: Any, ehr: Ehr, fhir: FakeFhir) -> None:
+    fhir.replies["/good"] = Reply(json.loads(ehr.keys_file.read_text()))
+    client = TestClient(create_app(make_service(jwt_issuers={ehr.issuer: f"{fhir.url}/good"})))
+    assert status(client, ehr.token(PATH, header={"jku": f"{fhir.url}/evil"})) == 401
+    assert status(client, ehr.token(PATH, header={"jku": f"{fhir.url}/good"})) == 200
+    assert status(client, ehr.token(PATH)) == 200
+    assert set(fhir.paths) == {"/good"}
+
+
+@pytest.mark.parametrize("audience", [f"{BASE}{RISK}", "https://other.example/cds-services", f"{BASE}{PATH}/", [], 7])
+def test_a_token_for_another_audience_is_refused(signed_client: TestClient, ehr: Ehr, audience: Any) -> None:
+    assert status(signed_client, ehr.token(PATH, aud=audience)) == 401
+
+
+def test_the_audience_is_not_taken_from_the_host_header(signed_client: TestClient, ehr: Ehr) -> None:
+    headers = {**ehr.signed(PATH, aud="https://evil.example/cds-services"), "Host": "evil.example"}
+    assert signed_client.get(PATH, headers=headers).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        {"exp": int(time.time()) - 120},
+        {"iat": int(time.time()) + 600},
+        {"nbf": int(time.time()) + 600},
+        {"nbf": "tomorrow"},
+        {"exp": int(time.time()) + 10**6},
+        {"exp": "9999999999"},
+        {"exp": True},
+        {"iat": -1},
+    ],
+)
+def test_a_token_out_of_its_time_is_refused(signed_client: TestClient, ehr: Ehr, times: dict[str, Any]) -> None:
+    assert status(signed_client, ehr.token(PATH, **times)) == 401
+
+
+def test_a_token_cannot_be_replayed_in_another_process(make_service: Any, ehr: Ehr) -> None:
+    issuers = {ehr.issuer: str(ehr.keys_file)}
+    first, second = (TestClient(create_app(make_service(jwt_issuers=issuers))) for _ in range(2))
+    token = ehr.token(PATH)
+    assert (status(first, token), status(second, token), status(first, token)) == (200, 401, 401)
+
+
+def test_the_same_id_of_two_issuers_is_two_tokens(make_service: Any, ehr: Ehr, tmp_path: Path) -> None:
+    other = Ehr(tmp_path / "other.json", "https://other.example")
+    issuers = {e.issuer: str(e.keys_file) for e in (ehr, other)}
+    client = TestClient(create_app(make_service(jwt_issuers=issuers)))
+    assert status(client, ehr.token(PATH, jti="same")) == 200
+    assert status(client, other.token(PATH, jti="same")) == 200
+    assert status(client, ehr.token(PATH, iss=other.issuer)) == 401
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["", "Bearer", "Bearer ", "Basic YTpi", "Bearer a.b", "Bearer !.!.!", "Bearer " + "a" * 9000, "Bearer e30.e30."],
+)
+def test_a_malformed_authorization_is_401(signed_client: TestClient, header: str) -> None:
+    assert signed_client.get(PATH, headers={"Authorization": header}).status_code == 401
+
+
+def test_a_refused_token_says_nothing_and_its_reason_is_in_the_log(
+    signed_client: TestClient, ehr: Ehr, capsys: pytest.CaptureFixture[str]
+) -> None:
+    token = ehr.token(PATH, aud="x")
+    assert status(signed_client, token) == 401
+    logged = capsys.readouterr()
+    assert "audience_wrong" in logged.out + logged.err
+    assert token not in logged.out + logged.err
+
+
+def test_weak_and_private_entries_of_a_key_set_are_passed_over(tmp_path: Path) -> None:
+    small = {"kty": "RSA", "kid": "small", "e": "AQAB", "n": base64.urlsafe_b64encode(b"\x81" * 128).decode()}
+    wrong_curve = ECKey.generate_key("P-256", {"kid": "p256"})
+    encrypting = {**ECKey.generate_key("P-384", {"kid": "enc"}).as_dict(private=False), "use": "enc"}
+    symmetric = {"kty": "oct", "k": "c2VjcmV0", "kid": "oct"}
+    entries = [small, wrong_curve.as_dict(private=False), encrypting, symmetric, "text", {}]
+    file = tmp_path / "keys.json"
+    file.write_text(json.dumps({"keys": entries}))
+    keysets = KeySets({"i": str(file)})
+    for kid in ("small", "p256", "enc", "oct"):
+        for algorithm in ("ES384", "RS384"):
+            assert asyncio.run(keysets.key("i", kid, algorithm)) is None
+
+
+def test_keys_rotate_without_a_restart_and_cannot_be_fetched_at_will(ehr: Ehr) -> None:
+    now = [1000.0]
+    keysets = KeySets({ehr.issuer: str(ehr.keys_file)}, clock=lambda: now[0])
+    assert asyncio.run(keysets.key(ehr.issuer, "ec", "ES384")) is not None
+    ehr.keys["ES384"] = ECKey.generate_key("P-384", {"kid": "next"})
+    ehr.publish()
+    assert asyncio.run(keysets.key(ehr.issuer, "next", "ES384")) is None
+    now[0] += 61
+    assert asyncio.run(keysets.key(ehr.issuer, "next", "ES384")) is not None
+    assert asyncio.run(keysets.key(ehr.issuer, "ec", "ES384")) is None
+
+
+def test_the_last_key_set_stays_in_use_while_its_address_fails(ehr: Ehr) -> None:
+    now = [1000.0]
+    keysets = KeySets({ehr.issuer: str(ehr.keys_file)}, clock=lambda: now[0])
+    assert asyncio.run(keysets.key(ehr.issuer, "ec", "ES384")) is not None
+    ehr.keys_file.unlink()
+    now[0] += 4000
+    assert asyncio.run(keysets.key(ehr.issuer, "ec", "ES384")) is not None
+
+
+@pytest.mark.parametrize(
+    ("server", "hosts", "addresses", "code"),
+    [
+        ("https://evil.example/r4", ("ehr.example",), ["8.8.8.8"], "host_not_allowed"),
+        ("https://ehr.example:8443/r4", ("ehr.example",), ["8.8.8.8"], "host_not_allowed"),
+        ("https://ehr.example.evil.example", ("ehr.example",), ["8.8.8.8"], "host_not_allowed"),
+        ("https://user@ehr.example", ("ehr.example",), ["8.8.8.8"], "server_malformed"),
+        ("https://ehr.example?x=1", ("ehr.example",), ["8.8.8.8"], "server_malformed"),
+        ("ftp://ehr.example", ("ehr.example",), ["8.8.8.8"], "server_malformed"),
+        ("http://ehr.example", ("ehr.example",), ["8.8.8.8"], "https_required"),
+        ("https://ehr.example", ("ehr.example",), [], "address_not_allowed"),
+        ("https://ehr.example", ("ehr.example",), ["8.8.8.8", "10.0.0.1"], "address_not_allowed"),
+        *(
+            ("https://ehr.example", ("ehr.example",), [address], "address_not_allowed")
+            for address in (
+                "127.0.0.1",
+                "10.1.2.3",
+                "172.16.0.1",
+                "192.168.1.1",
+                "169.254.169.254",
+                "100.64.0.1",
+                "0.0.0.0",  # noqa: S104
+                "224.0.0.1",
+                "::1",
+                "::",
+                "fe80::1",
+                "fc00::1",
+                "::ffff:127.0.0.1",
+                "::ffff:169.254.169.254",
+                "64:ff9b::7f00:1",
+                "2002:7f00:1::",
+            )
+        ),
+    ],
+)
+def test_servers_and_addresses_that_are_not_allowed_are_not_called(
+    server: str, hosts: tuple[str, ...], addresses: list[str], code: str
+) -> None:
+    async def resolver(_: str, __: int) -> list[str]:
+        return addresses
+
+    with pytest.raises(AddressRefusedError) as refused:
+        asyncio.run(pin(server, hosts=hosts, private=False, resolver=resolver))
+    assert refused.value.code == code
+
+
+def test_private_addresses_need_the_setting_and_metadata_addresses_are_never_called() -> None:
+    async def resolver(host: str, _: int) -> list[str]:
+        return [host]
+
+    def address_of(host: str) -> str:
+        return asyncio.run(pin(f"https://{host}", hosts=(host,), private=True, resolver=resolver)).address
+
+    assert address_of("10.1.2.3") == "10.1.2.3"
+    with pytest.raises(AddressRefusedError):
+        address_of("169.254.169.254")
+
+
+def test_a_name_is_resolved_once_and_the_checked_address_is_called() -> None:
+    answers = iter([["93.184.216.34"], ["127.0.0.1"]])
+    seen: list[httpx.Request] = []
+
+    async def resolver(_: str, __: int) -> list[str]:
+        return next(answers)
+
+    async def body() -> AsyncIterator[bytes]:
+        yield json.dumps(patient()).encode()
+
+    def reply(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, content=body())
+
+    fetcher = FhirFetcher(
+        ("ehr.example",), private=False, budget_ms=1000, transport=httpx.MockTransport(reply), resolver=resolver
+    )
+    got = asyncio.run(fetcher.fetch("https://ehr.example/r4", "t", {"patient": "Patient/p1"}))
+    assert got["patient"].problem is None
+    assert seen[0].url == "https://93.184.216.34/r4/Patient/p1"
+    assert seen[0].headers["host"] == "ehr.example"
+    assert seen[0].extensions["sni_hostname"] == "ehr.example"
+
+
+@pytest.mark.parametrize(
+    "server", ["https://169.254.169.254/latest", "http://127.0.0.1:8000", "https://evil.example/r4"]
+)
+def test_a_server_that_is_not_listed_gets_no_request(make_service: Any, server: str) -> None:
+    client = TestClient(create_app(make_service(fhir_hosts=("ehr.example",))))
+    response = client.post(RISK, json=call(fhirServer=server))
+    reasons = {entry["reason"] for entry in response.json()["extension"]["org.roentgen-cds.missing"]}
+    assert reasons == {"host_not_allowed"}
+
+
+@pytest.mark.parametrize(
+    "server", ["file:///etc/passwd", "gopher://x", "https://", "//x", "https://a b", "https://u:p@h/"]
+)
+def test_a_server_that_is_no_web_address_is_refused_as_malformed(make_service: Any, server: str) -> None:
+    client = TestClient(create_app(make_service()))
+    assert client.post(RISK, json=call(fhirServer=server)).status_code == 400
+
+
+def _missing(response: httpx.Response) -> dict[str, str]:
+    return {e["prefetch"]: e["reason"] for e in response.json()["extension"]["org.roentgen-cds.missing"]}
+
+
+def test_next_links_that_leave_the_server_are_not_followed(fetching_client: TestClient, fhir: FakeFhir) -> None:
+    other = FakeFhir()
+    try:
+        pages = bundle(next_page=f"{other.url}/steal")
+        response = fetching_client.post(RISK, json=call(fhirServer=fhir.url, prefetch={"vitals": pages}))
+        fhir.replies["/Condition"] = Reply(pages)
+        fetched = fetching_client.post(RISK, json=call(fhirServer=fhir.url))
+    finally:
+        other.close()
+    assert _missing(response)["vitals"] == "link_leaves_server"
+    assert _missing(fetched)["conditions"] == "link_leaves_server"
+    assert other.asked == []
+
+
+def test_redirects_are_not_followed(fetching_client: TestClient, fhir: FakeFhir) -> None:
+    fhir.replies["/Condition"] = Reply(status=302, headers={"Location": f"{fhir.url}/elsewhere"})
+    response = fetching_client.post(RISK, json=call(fhirServer=fhir.url))
+    assert _missing(response)["conditions"] == "http_302"
+    assert "/elsewhere" not in fhir.paths
+
+
+def test_pages_without_end_are_cut(fetching_client: TestClient, fhir: FakeFhir) -> None:
+    fhir.replies["/Condition"] = Reply(bundle(next_page=f"{fhir.url}/Condition"))
+    response = fetching_client.post(RISK, json=call(fhirServer=fhir.url))
+    assert _missing(response)["conditions"] == "too_many"
+    assert len([path for path in fhir.paths if path.startswith("/Condition")]) == 5
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        (Reply(b"x" * (9 * 1024 * 1024)), "too_large"),
+        (Reply(b"not json"), "not_fhir"),
+        (Reply(b"[" * 5000 + b"]" * 5000), "not_fhir"),
+        (Reply(b"[]"), "not_fhir"),
+        (Reply(b"\x1f\x8b", headers={"Content-Encoding": "gzip"}), "not_fhir"),
+        (Reply({"resourceType": "OperationOutcome"}), "operation_outcome"),
+        (Reply(status=500), "http_500"),
+    ],
+)
+def test_a_server_that_lies_or_fails_is_named(
+    fetching_client: TestClient, fhir: FakeFhir, reply: Reply, reason: str
+) -> None:
+    fhir.replies["/Condition"] = reply
+    response = fetching_client.post(RISK, json=call(fhirServer=fhir.url))
+    assert response.status_code == 200
+    assert _missing(response)["conditions"] == reason
+
+
+@pytest.mark.parametrize("identifier", ["..", ".", "a/b", "a?b", "a b", "a#b", "%2e%2e", "", "é", "a\n"])
+def test_an_id_that_would_change_an_address_is_refused(make_service: Any, identifier: str) -> None:
+    client = TestClient(create_app(make_service()))
+    assert client.post(RISK, json=call(context_changes={"patientId": identifier})).status_code == 400
+
+
+MARKUP = [
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "[click](javascript:alert(1))",
+    "![x](https://evil.example/pixel.png)",
+    "**bold** _it_ `code` ~~no~~",
+    "a\n\n# Heading\n- item\n> quote\n| a | b |\n|---|---|",
+    "https://evil.example and www.evil.example and me@evil.example",
+    "<https://evil.example>",
+    "&lt;b&gt; &#60;b&#62; \\<b>",
+    "\u202ereversed\u202c \u0000 \u2028",
+    "[ref]: https://evil.example",
+    "$x$ \\[link\\](https://evil.example)",
+]
+MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+
+
+def tokens_of(markdown: str) -> set[str]:
+    blocks = MARKDOWN.parse(markdown)
+    return {t.type for t in blocks} | {child.type for t in blocks for child in (t.children or ())}
+
+
+@pytest.mark.parametrize("text", MARKUP)
+def test_markup_from_outside_is_shown_as_it_stands(text: str) -> None:
+    assert tokens_of(f"note: {escaped(text)}") <= {"paragraph_open", "inline", "paragraph_close", "text"}
+    assert "<" not in escaped(text)
+    assert "http://" not in escaped(text)
+    assert "https://" not in escaped(text)
+    assert "www." not in escaped(text)
+
+
+@given(st.text(max_size=60) | st.text(alphabet="<>[]()!*_`#|~\\&;:/.@ \n-ahtpsw", max_size=60))
+def test_any_text_is_shown_as_it_stands(text: str) -> None:
+    assert tokens_of(f"note: {escaped(text)}.") <= {"paragraph_open", "inline", "paragraph_close", "text"}
+
+
+@given(st.text(max_size=400))
+def test_a_summary_is_one_short_line_without_tags(text: str) -> None:
+    line = plain(text)
+    assert len(line) <= SUMMARY_LIMIT < 140
+    assert "\n" not in line
+    assert "<script" not in plain(f"{text}<script>")
+
+
+def test_markup_in_a_report_and_in_a_record_does_not_reach_a_card(make_service: Any) -> None:
+    service = make_service()
+    evil = "FINDINGS: <img src=x onerror=alert(1)> [nodule](javascript:alert(1)) **big**.\n"
+    at = evil.index("nodule")
+    from nlp.result import Mention
+
+    mention = Mention(finding="lung_nodule", assertion="present", section="findings", start=at, end=at + 6)
+    plant_report(service, text=evil, findings=(mention,))
+    client = TestClient(create_app(service))
+    (card,) = client.post(RISK, json=call()).json()["cards"]
+    assert "nodule" in card["detail"]
+    assert not tokens_of(card["detail"]) & {"html_block", "html_inline", "link_open", "image"}
+
+
+def test_markup_in_a_reference_of_a_draft_does_not_reach_a_summary(make_service: Any) -> None:
+    client = TestClient(create_app(make_service()))
+    draft = order("unheard-of", "<script>alert(1)</script>")
+    drafts = {"resourceType": "Bundle", "entry": [{"resource": draft}]}
+    response = client.post(ADVISOR, json=call("order-sign", context_changes={"draftOrders": drafts}))
+    assert response.json()["extension"]["org.roentgen-cds.unmapped-orders"]["count"] == 1
+    assert "<script" not in response.text
+
+
+def test_an_oversize_body_is_refused_before_it_is_read(client: TestClient) -> None:
+    response = client.post(RISK, content=b" " * (17 * 1024 * 1024), headers={"Content-Type": "application/json"})
+    assert response.status_code == 413
+    assert response.json()["resourceType"] == "OperationOutcome"
+
+
+def test_an_oversize_body_that_does_not_tell_its_length_is_refused(client: TestClient) -> None:
+    def chunks() -> Any:
+        for _ in range(20):
+            yield b" " * 1024 * 1024
+
+    response = client.post(RISK, content=chunks(), headers={"Content-Type": "application/json"})
+    assert response.status_code == 413
+
+
+@pytest.mark.parametrize("path", [RISK, f"{RISK}/feedback", "/api/v1/risk"])
+def test_a_deeply_nested_body_is_refused(client: TestClient, path: str) -> None:
+    for body in (b"[" * 100_000 + b"]" * 100_000, b'{"a":' * 5000 + b"1" + b"}" * 5000, b"[" * 100_000):
+        response = client.post(path, content=body, headers={"Content-Type": "application/json"})
+        assert response.status_code == 400
+
+
+def test_brackets_inside_text_are_no_nesting() -> None:
+    assert nests_within(json.dumps({"a": "[" * 500, 'b"\\': "{[\\" * 90}).encode(), 2)
+    assert not nests_within(json.dumps({"a": [["]]"]]}).encode(), 2)
+
+
+NESTED = st.recursive(
+    st.text(alphabet='[]{}"\\a', max_size=5) | st.none() | st.integers(),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(alphabet='[{"\\', max_size=3), inner, max_size=3)
+    ),
+    max_leaves=20,
+)
+
+
+def _depth(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if inner is None else 1 + max(map(_depth, inner), default=0)
+
+
+@given(NESTED, st.integers(1, 6), st.sampled_from([None, 1]))
+def test_nesting_is_counted_as_a_parser_would(value: Any, limit: int, indent: int | None) -> None:
+    assert nests_within(json.dumps(value, indent=indent).encode(), limit) == (_depth(value) <= limit)
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "GET"])
+def test_other_methods_are_405(client: TestClient, method: str) -> None:
+    assert client.request(method, RISK).status_code == 405
+
+
+@pytest.mark.parametrize(
+    "path", ["/cds-services/..%2f..%2fetc", "/cds-services/%00", "/cds-services/a/b/c", "/cds-services/"]
+)
+def test_odd_paths_are_4xx(client: TestClient, path: str) -> None:
+    assert 400 <= client.post(path, json=risky_order_call(), follow_redirects=False).status_code < 500 or path.endswith(
+        "/"
+    )
+
+
+def test_an_unexpected_error_says_nothing_of_itself(make_service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = make_service()
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("secret MRN-1")
+
+    monkeypatch.setattr(type(service.assessor), "assess_now", broken)
+    response = TestClient(create_app(service), raise_server_exceptions=False).post(RISK, json=call())
+    assert response.status_code == 500
+    assert response.json()["resourceType"] == "OperationOutcome"
+    assert "MRN-1" not in response.text
+    assert "Traceback" not in response.text

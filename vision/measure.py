@@ -19,6 +19,8 @@ _CLIPPED = 0.004
 _FLAT = 0.015
 """Spread of a row or column below which it belongs to the border."""
 _MARK_BRIGHT, _MARK_STEP = 0.97, 0.35
+_MARK_SMALLEST, _MARK_LARGEST = 12, 0.01
+"""Pixels of the smallest mark, and share of the film of the largest."""
 CARDIOTHORACIC_RATIO = Measurement(
     name="cardiothoracic_ratio",
     value=None,
@@ -80,12 +82,9 @@ def border_of(square: Pixels) -> float:
 
 def _marks(square: Pixels) -> float:
     """Return the share of small, nearly white spots with a hard edge all around."""
-    bright = (square >= _MARK_BRIGHT).astype(np.uint8)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(bright, connectivity=8)
-    around = cv2.dilate(square, np.ones((5, 5))) - cv2.erode(square, np.ones((5, 5)))
-    share = 0.0
-    for number in range(1, count):
-        area = int(stats[number, cv2.CC_STAT_AREA])
-        if 12 <= area <= 0.01 * square.size and float(np.median(around[labels == number])) > _MARK_STEP:
-            share += area / square.size
-    return share
+    count, spots, stats, _ = cv2.connectedComponentsWithStats((square >= _MARK_BRIGHT).astype(np.uint8), connectivity=8)
+    steep = cv2.dilate(square, np.ones((5, 5))) - cv2.erode(square, np.ones((5, 5))) > _MARK_STEP
+    areas = stats[:, cv2.CC_STAT_AREA]
+    edged = np.bincount(spots.ravel(), weights=steep.ravel(), minlength=count) >= areas / 2
+    marks = edged & (areas >= _MARK_SMALLEST) & (areas <= _MARK_LARGEST * square.size)
+    return float(areas[1:][marks[1:]].sum()) / square.size

@@ -87,11 +87,11 @@ def _silence() -> Iterator[None]:
     log = logging.getLogger("pydicom")
     with _quiet, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        was_disabled, log.disabled = log.disabled, True
+        passed_on, log.propagate = log.propagate, False
         try:
             yield
         finally:
-            log.disabled = was_disabled
+            log.propagate = passed_on
 
 
 class _BoundedStream(io.BytesIO):
@@ -115,7 +115,7 @@ def _parsed(data: bytes) -> Dataset:
         if "PixelData" in dataset:
             _complete_meta(dataset)
             return dataset
-        header = pydicom.dcmread(_BoundedStream(data), force=True, stop_before_pixels=True)
+        cut_off = _declares_picture(pydicom.dcmread(_BoundedStream(data), force=True, stop_before_pixels=True))
     except UnreadableImageError:
         raise
     except Exception as error:  # noqa: BLE001 - a parser fed with anything
@@ -124,7 +124,7 @@ def _parsed(data: bytes) -> Dataset:
                 "damaged", f"the file starts as DICOM but cannot be read ({type(error).__name__})"
             ) from None
         raise UnreadableImageError("not_an_image", "neither DICOM, PNG nor JPEG") from None
-    if _declares_picture(header):
+    if cut_off:
         raise UnreadableImageError("truncated", "the file ends before its pixel data do")
     if looks_like_dicom(data):
         raise UnreadableImageError("no_pixels", "the DICOM file holds no picture")

@@ -328,6 +328,14 @@ class TestRefusals:
             read_radiograph(odd)
         assert not caplog.records
 
+    def test_nothing_leaks_from_a_decoder_that_fails(self, packaged_film, caplog):
+        data = bytearray(packaged_film("RG1_J2KI.dcm").read_bytes())
+        coding = data.index(b"\xff\x52")
+        data[coding + 2 : coding + 12] = bytes(10)
+        with caplog.at_level(logging.DEBUG):
+            assert refused(bytes(data)).code == "damaged"
+        assert not caplog.records
+
 
 class TestBombs:
     def test_a_png_that_promises_too_much_is_not_opened(self, picture_bytes):

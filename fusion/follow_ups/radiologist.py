@@ -84,7 +84,6 @@ def _proposal(recommendation: Recommendation, report: ReportInput, orderables: M
         conditional=recommendation.conditional,
         citation=CITATION if source is None else f"{CITATION}; interval: {source}",
         since=report.at,
-        reason=None if source is None else "no interval in the report; the one of the guideline is suggested",
         evidence=(
             Evidence(
                 kind="report",

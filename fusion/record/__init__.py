@@ -4,6 +4,7 @@ bundles.py       bundles, search pages and prefetch maps -> a flat list of resou
 codes.py         codes of observations, conditions, medications and allergies -> keys
 units.py         UCUM units -> the canonical unit of a key; plausible ranges
 observations.py  Observation -> dated values
+subject.py       whose a resource is
 reading.py       resources -> Patient, dropping by name what cannot be used
 """
 

@@ -24,9 +24,17 @@ def _walk(document: Any, depth: int) -> Iterator[dict[str, Any]]:
         entries = document.get("entry")
         for entry in entries if isinstance(entries, list) else ():
             if isinstance(entry, Mapping):
-                yield from _walk(entry.get("resource"), depth + 1)
+                yield from _walk(_identified(entry), depth + 1)
     elif isinstance(kind, str):
         yield dict(document)
     elif depth == 0:
         for value in document.values():
             yield from _walk(value, depth + 1)
+
+
+def _identified(entry: Mapping[str, Any]) -> Any:
+    """Return the resource of an entry, with the id of its fullUrl where it has none of its own (transactions)."""
+    resource, address = entry.get("resource"), entry.get("fullUrl")
+    if not isinstance(resource, Mapping) or resource.get("id") or not isinstance(address, str):
+        return resource
+    return {**resource, "id": address.rsplit("/", 1)[-1].removeprefix("urn:uuid:")}

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from fusion.assessment import Dropped
-from fusion.errors import NoPatientError, TwoPatientsError
 from fusion.facts import (
     Allergy,
     Condition,
@@ -21,6 +20,7 @@ from fusion.facts import (
 )
 from fusion.record.codes import allergy_keys, codings_of, condition_keys, medication_keys, texts_of
 from fusion.record.observations import observations_of
+from fusion.record.subject import Subject, identifiers_of, the_patient
 from fusion.record.times import day, effective, full_date, moment
 
 CLOCK_SKEW = timedelta(minutes=10)
@@ -33,6 +33,7 @@ _ICU_WORDS = ("intensive", "icu", "critical care")
 class _Gathered:
     at: datetime
     patient: Mapping[str, Any]
+    medication_concepts: Mapping[str, Any] = field(default_factory=dict)
     observations: list[Observation] = field(default_factory=list)
     conditions: list[Condition] = field(default_factory=list)
     medications: list[Medication] = field(default_factory=list)
@@ -56,8 +57,8 @@ def read_patient(resources: Iterable[Any], *, patient_id: str | None = None, at:
     Raises NoPatientError, or TwoPatientsError when the Patient resources are of two people.
     """
     listed = [resource for resource in resources if isinstance(resource, Mapping)]
-    gathered = _Gathered(at, _the_patient(listed, patient_id))
-    own = str(gathered.patient.get("id") or "")
+    gathered = _Gathered(at, the_patient(listed, patient_id), _medication_concepts(listed))
+    subject = Subject(gathered.patient)
     seen: set[str] = set()
     for number, resource in enumerate(listed):
         kind = resource.get("resourceType")
@@ -69,8 +70,9 @@ def read_patient(resources: Iterable[Any], *, patient_id: str | None = None, at:
             gathered.drop(reference, "came twice; the first is used")
             continue
         seen.add(reference)
-        if not _is_about(resource, own):
-            gathered.drop(reference, "is about another patient")
+        reason = subject.reason_not_about(resource)
+        if reason is not None:
+            gathered.drop(reference, reason)
             continue
         gathered.kinds.add(kind)
         try:
@@ -78,29 +80,6 @@ def read_patient(resources: Iterable[Any], *, patient_id: str | None = None, at:
         except (AttributeError, TypeError, ValueError, KeyError, IndexError, OverflowError):
             gathered.drop(reference, f"is not shaped as a FHIR R4 {kind}")
     return _finished(gathered)
-
-
-def _the_patient(resources: list[Mapping[str, Any]], patient_id: str | None) -> Mapping[str, Any]:
-    patients = {str(r.get("id") or ""): r for r in resources if r.get("resourceType") == "Patient"}
-    if len(patients) > 1:
-        raise TwoPatientsError(f"{len(patients)} Patient resources came together; send one patient at a time")
-    if not patients:
-        raise NoPatientError("no Patient resource; send the Patient with the rest")
-    identifier, patient = next(iter(patients.items()))
-    if patient_id is not None and identifier != patient_id:
-        raise NoPatientError("the Patient resource is not the patient that the request names")
-    return patient
-
-
-def _is_about(resource: Mapping[str, Any], own: str) -> bool:
-    for name in ("subject", "patient", "beneficiary"):
-        reference = resource.get(name)
-        if isinstance(reference, Mapping) and isinstance(reference.get("reference"), str):
-            target = reference["reference"]
-            if target.startswith("#"):
-                return True
-            return bool(target.rsplit("/", 1)[-1].removeprefix("urn:uuid:") == own)
-    return True
 
 
 def _observation(gathered: _Gathered, resource: Mapping[str, Any], reference: str) -> None:
@@ -121,14 +100,18 @@ def _condition(gathered: _Gathered, resource: Mapping[str, Any], reference: str)
     keys = condition_keys(resource.get("code"))
     if keys:
         clinical = {code for _, code in codings_of(resource.get("clinicalStatus"))}
-        active = not clinical & _INACTIVE and "abatementDateTime" not in resource
-        gathered.conditions.append(Condition(keys, active, day(resource.get("onsetDateTime")), reference))
+        active = not clinical & _INACTIVE and not any(name.startswith("abatement") for name in resource)
+        onset = effective(resource, "onsetDateTime", "onsetPeriod", "recordedDate")
+        if onset is not None and onset > gathered.at + CLOCK_SKEW:
+            gathered.drop(reference, "dated after the time of the assessment")
+            return
+        gathered.conditions.append(Condition(keys, active, onset.date() if onset else None, reference))
 
 
 def _medication(gathered: _Gathered, resource: Mapping[str, Any], reference: str) -> None:
-    keys = medication_keys(resource.get("medicationCodeableConcept"))
+    keys = medication_keys(_medication_concept(gathered, resource))
     status = resource.get("status")
-    if status == "entered-in-error" or not keys:
+    if status == "entered-in-error" or resource.get("doNotPerform") is True or not keys:
         return
     period = resource.get("effectivePeriod") if isinstance(resource.get("effectivePeriod"), Mapping) else {}
     start = day(resource.get("authoredOn")) or day(resource.get("effectiveDateTime")) or day(period.get("start"))  # type: ignore[union-attr]
@@ -136,8 +119,29 @@ def _medication(gathered: _Gathered, resource: Mapping[str, Any], reference: str
     gathered.medications.append(Medication(keys, status in ("active", "intended", "on-hold"), start, end, reference))
 
 
+def _medication_concept(gathered: _Gathered, resource: Mapping[str, Any]) -> Any:
+    """Return the concept of a medication, from the element or from the Medication resource that it points to."""
+    reference = resource.get("medicationReference")
+    if not isinstance(reference, Mapping) or not isinstance(reference.get("reference"), str):
+        return resource.get("medicationCodeableConcept")
+    target = reference["reference"]
+    if target.startswith("#"):
+        inside = resource.get("contained")
+        listed = [entry for entry in (inside if isinstance(inside, list) else ()) if isinstance(entry, Mapping)]
+        return next((entry.get("code") for entry in listed if entry.get("id") == target[1:]), None)
+    identifier = target.split("/_history/")[0].rsplit("/", 1)[-1].removeprefix("urn:uuid:")
+    return gathered.medication_concepts.get(identifier, {"text": reference.get("display")})
+
+
+def _medication_concepts(resources: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    return {str(r.get("id")): r.get("code") for r in resources if r.get("resourceType") == "Medication"}
+
+
 def _allergy(gathered: _Gathered, resource: Mapping[str, Any], reference: str) -> None:
     if {code for _, code in codings_of(resource.get("verificationStatus"))} & _NOT_TRUE:
+        gathered.drop(reference, "verification status says that it is not so")
+        return
+    if {code for _, code in codings_of(resource.get("clinicalStatus"))} & _INACTIVE:
         return
     keys = allergy_keys(resource.get("code"))
     reactions = resource.get("reaction") if isinstance(resource.get("reaction"), list) else []
@@ -165,14 +169,16 @@ def _encounter(gathered: _Gathered, resource: Mapping[str, Any], reference: str)
 
 
 def _service_request(gathered: _Gathered, resource: Mapping[str, Any], reference: str) -> None:
-    if resource.get("status") in ("active", "on-hold") and resource.get("intent") != "proposal":
+    wanted = resource.get("doNotPerform") is not True and resource.get("intent") != "proposal"
+    if wanted and resource.get("status") in ("active", "on-hold"):
         at = effective(resource, "authoredOn", "occurrenceDateTime", "occurrencePeriod")
         _add_imaging(gathered, resource.get("code"), None, at, "ordered", reference)
 
 
 def _imaging_study(gathered: _Gathered, resource: Mapping[str, Any], reference: str) -> None:
     series = [s for s in resource.get("series") or [] if isinstance(s, Mapping)]
-    modality = next((str(s["modality"]["code"]) for s in series if isinstance(s.get("modality"), Mapping)), None)
+    modalities = [s.get("modality") for s in series] + list(resource.get("modality") or [])
+    modality = next((str(m["code"]) for m in modalities if isinstance(m, Mapping) and m.get("code")), None)
     concept = next((c for c in resource.get("procedureCode") or [] if isinstance(c, Mapping)), None)
     text = {"text": resource.get("description")} if resource.get("description") else None
     if resource.get("status") not in ("cancelled", "entered-in-error"):
@@ -195,7 +201,9 @@ def _add_imaging(
 ) -> None:
     codes = frozenset(codings_of(concept))
     text = next(texts_of(concept), None)
-    if (codes or text or modality) and (at is None or at <= gathered.at + CLOCK_SKEW):
+    if at is not None and at > gathered.at + CLOCK_SKEW:
+        gathered.drop(reference, "dated after the time of the assessment")
+    elif codes or text or modality:
         gathered.imaging.append(Imaging(codes, modality, text, at, status, reference))
 
 
@@ -215,7 +223,6 @@ _READERS: Mapping[str, Callable[[_Gathered, Mapping[str, Any], str], None]] = {
 
 def _finished(gathered: _Gathered) -> Patient:
     source = gathered.patient
-    identifiers = source.get("identifier")
     sex = source.get("gender")
     born = full_date(source.get("birthDate"))
     if born is not None and born > gathered.at.date():
@@ -223,14 +230,10 @@ def _finished(gathered: _Gathered) -> Patient:
         gathered.drop("Patient.birthDate", "lies after the time of the assessment")
     return Patient(
         id=str(source.get("id") or ""),
-        identifiers=tuple(
-            (str(i["system"]), str(i["value"]))
-            for i in (identifiers if isinstance(identifiers, list) else ())
-            if isinstance(i, Mapping) and i.get("system") and i.get("value")
-        ),
+        identifiers=tuple((entry["system"], entry["value"]) for entry in identifiers_of(source)),
         birth_date=born,
         sex=sex if sex in ("male", "female", "other", "unknown") else None,
-        deceased=bool(source.get("deceasedBoolean") or source.get("deceasedDateTime")),
+        deceased=source.get("deceasedBoolean") is True or isinstance(source.get("deceasedDateTime"), str),
         observations=tuple(gathered.observations),
         conditions=tuple(gathered.conditions),
         medications=tuple(gathered.medications),

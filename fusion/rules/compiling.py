@@ -23,7 +23,7 @@ from fusion.rules.vocabulary import Fact, Kind, fact_named, referenced_key
 from fusion.scores.registry import SCORES
 
 _BOUND = re.compile(r"\.(?:all|exists|exists_one|filter|map)\(\s*(\w+)\s*,")
-_CEL_ERRORS = (ValueError, TypeError, RuntimeError)
+_CEL_ERRORS = (ValueError, TypeError, RuntimeError, LookupError, ArithmeticError)
 _SAMPLES: Mapping[Kind, tuple[Any, ...]] = {
     "bool": (True, False),
     "int": (60, 5),

@@ -6,10 +6,11 @@ What is not listed is "not recorded" only if resources of that type came with th
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from fusion.assessment import Evidence
 from fusion.examinations import IMAGING_KINDS, IMAGING_MODALITIES
+from fusion.facts import Condition
 from fusion.rules.situation import Known, Situation
 from fusion.scores.inputs import flag, number
 
@@ -17,6 +18,11 @@ Find = Callable[[Situation, timedelta | None], Known | None]
 
 MEASUREMENT_FRESH = timedelta(days=30)
 _PREGNANCY_FRESH = timedelta(days=280)
+_ACUTE = timedelta(days=90)
+_LASTS = {
+    "pregnant": timedelta(days=300),
+    **dict.fromkeys(("acute_kidney_injury", "chest_pain", "cough", "dyspnoea", "fever", "pneumonia"), _ACUTE),
+}
 _MEDICATION_KINDS = frozenset({"MedicationRequest", "MedicationStatement"})
 _EGFR = number("egfr", "mL/min/{1.73_m2}", 0, 300, fact="egfr")
 _REACTION = flag("prior_reaction", "contrast_reaction")
@@ -42,6 +48,8 @@ def pregnancy(situation: Situation, within: timedelta | None) -> Known | None:
         meaning = {"positive": "pregnant", "negative": "not_pregnant"}[str(test.value)]
         return Known(meaning, (_record(test.reference, f"pregnancy test {test.value}", test.at),))
     listed = situation.patient.condition("pregnant")
+    if listed is not None and _is_past(listed, "pregnant", situation.at.date()):
+        listed = None
     return None if listed is None else Known("pregnant", (_record(listed.reference, "pregnancy on the problem list"),))
 
 
@@ -83,11 +91,17 @@ def measured(key: str) -> Find:
 def condition_recorded(key: str) -> Find:
     def find(situation: Situation, _: timedelta | None) -> Known | None:
         found = situation.patient.condition(key)
-        if found is not None:
+        if found is not None and not _is_past(found, key, situation.at.date()):
             return Known(True, (_record(found.reference, key.replace("_", " ")),))
         return Known(False) if "Condition" in situation.patient.kinds else None
 
     return find
+
+
+def _is_past(condition: Condition, key: str, today: date) -> bool:
+    """Return whether an acute problem that nobody closed began too long ago to be meant now."""
+    lasts = _LASTS.get(key)
+    return lasts is not None and condition.onset is not None and today - condition.onset > lasts
 
 
 def medication_recorded(key: str) -> Find:

@@ -121,7 +121,7 @@ def _value(node: yaml.Node, path: _Path, file: str, places: dict[_Path, Place]) 
     loader = yaml.SafeLoader("")
     try:
         return loader.construct_object(node)
-    except yaml.YAMLError as error:
-        raise RuleError(f"{file} line {node.start_mark.line + 1}: {error}") from None
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
+        raise RuleError(f"{file} line {node.start_mark.line + 1}: cannot be read: {error}") from None
     finally:
         loader.dispose()

@@ -7,7 +7,7 @@ from datetime import timedelta
 from fusion.assessment import Evidence
 from fusion.examinations import IMAGING_KINDS, Examination
 from fusion.findings import NOT_STATED
-from fusion.record.codes import keys_of_code
+from fusion.record.codes import ICD10, SNOMED, keys_of_code
 from fusion.rules.record_facts import Find
 from fusion.rules.situation import Known, Situation
 
@@ -85,6 +85,20 @@ def score(name: str, attribute: str) -> Find:
     return find
 
 
+def possible_results(name: str) -> Find:
+    """Return the finder of the results that the missing inputs of a score leave possible, as words."""
+
+    def find(situation: Situation, _: timedelta | None) -> Known | None:
+        result = situation.scores.get(name)
+        if result is None or result.status == "not_applicable":
+            return None
+        left = result.possible if result.possible is not None else (result.band,)
+        evidence = tuple(used.evidence for used in result.inputs if used.evidence is not None)
+        return Known([str(value) for value in left if value is not None], evidence)
+
+    return find
+
+
 def order_text(attribute: str) -> Find:
     """Return the finder of an attribute of the drafted order; "not_stated" where it has none."""
 
@@ -108,8 +122,9 @@ def order_reason_conditions(situation: Situation, _: timedelta | None) -> Known 
         return None
     keys: set[str] = set()
     for code in order.reason_codes:
-        parts = code.rpartition("|")
-        keys |= keys_of_code(parts[0], parts[2])
+        given, _bar, value = code.rpartition("|")
+        for system in (given,) if given else (SNOMED, ICD10[0]):
+            keys |= keys_of_code(system, value)
     return Known(sorted(keys))
 
 

@@ -128,6 +128,7 @@ _FAMILIES: tuple[Family, ...] = (
     Family("score_value_", "double", "score, all inputs known: {key}", lambda key: trigger.score(key, "value"), SCORES),
     Family("score_minimum_", "double", "lowest possible: {key}", lambda key: trigger.score(key, "minimum"), SCORES),
     Family("score_maximum_", "double", "highest possible: {key}", lambda key: trigger.score(key, "maximum"), SCORES),
+    Family("score_possible_", "list<string>", "every possible result: {key}", trigger.possible_results, SCORES),
     Family("score_band_", "string", "band or decision: {key}", lambda key: trigger.score(key, "band"), SCORES),
 )  # fmt: skip
 

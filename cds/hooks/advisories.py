@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import date, timedelta
+from datetime import date
 
 from cds.assessing import AssessedPatient
 from cds.hooks.cards import Advice
@@ -48,10 +48,10 @@ def follow_up_advice(
 ) -> Iterator[Advice]:
     """Return the follow-ups that are open and about which something can be done.
 
-    due_by  leave out what is due later than this and not grave; None means all
+    due_by  what is due later is said once an encounter if it is grave, else not at all; None means all
     """
     for follow_up in assessed.assessment.follow_ups:
-        if is_answered(follow_up) or (due_by is not None and not is_due(follow_up, due_by)):
+        if is_answered(follow_up) or (due_by is not None and not wants_attention(follow_up, due_by)):
             continue
         overdue = follow_up.action == "overdue"
         yield Advice(
@@ -69,6 +69,7 @@ def follow_up_advice(
             due_from=follow_up.due_from,
             due_to=follow_up.due_to,
             overdue=overdue,
+            again=due_by is None or is_due(follow_up, due_by),
             models=models_of(assessed.assessment),
         )
 
@@ -79,9 +80,14 @@ def is_answered(follow_up: FollowUp) -> bool:
     return follow_up.action == "close" or (is_ordered and follow_up.action != "overdue")
 
 
+def wants_attention(follow_up: FollowUp, by: date) -> bool:
+    """Whether a follow-up is worth a word now: due by a day, or not to be forgotten however late it is due."""
+    return is_due(follow_up, by) or follow_up.severity != "info"
+
+
 def is_due(follow_up: FollowUp, by: date) -> bool:
-    """Whether a follow-up wants attention by a day: overdue, grave, or due until then."""
-    if follow_up.action == "overdue" or follow_up.severity != "info":
+    """Whether a follow-up is overdue, due by a day, or critical."""
+    if follow_up.action == "overdue" or follow_up.severity == "critical":
         return True
     return follow_up.due_to is not None and follow_up.due_to <= by
 
@@ -195,10 +201,6 @@ def _usual_step(follow_up: FollowUp, orderables: Mapping[str, Orderable]) -> tup
 
 def _filled(sections: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
     return {heading: lines for heading, lines in sections.items() if any(lines)}
-
-
-def due_limit(today: date, days: int) -> date:
-    return today + timedelta(days=days)
 
 
 def _is_repeat(check: OrderCheck) -> bool:

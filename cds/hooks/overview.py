@@ -7,7 +7,7 @@ from datetime import date
 
 from cds.assessing import AssessedPatient
 from cds.codes import FindingCodes
-from cds.hooks.advisories import evidence_lines, graver, is_answered, is_due, key_of, models_of, not_used_lines
+from cds.hooks.advisories import evidence_lines, graver, is_answered, key_of, models_of, not_used_lines, wants_attention
 from cds.hooks.cards import Advice
 from cds.hooks.services import Indicator
 from cds.hooks.wording import day, escaped, listed, quoted
@@ -29,7 +29,7 @@ def overview_advice(
     assessment = assessed.assessment
     findings = [view for view in assessment.findings if is_positive(view)]
     risks = [risk for risk in assessment.risks if (risk.probability or 0) >= risk_from and risk.status == "ok"]
-    due = [f for f in assessment.follow_ups if not is_answered(f) and is_due(f, due_by)]
+    due = [f for f in assessment.follow_ups if not is_answered(f) and wants_attention(f, due_by)]
     if not (findings or risks or due):
         return
     yield Advice(

@@ -24,6 +24,7 @@ SERVICES = {
     "chest-imaging-risk": ("patient-view", "order-sign"),
     "follow-up-tracker": ("patient-view", "encounter-discharge"),
 }
+KEYS = ["resourceType", "id", "entry", "resource", "code", "coding", "system", "subject", "reference", "status", "valueQuantity", "value", "unit", "effectiveDateTime", "link", "relation", "url", "identifier", "issue"]
 ODD = st.recursive(
     st.none()
     | st.booleans()
@@ -36,31 +37,7 @@ ODD = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(
-                [
-                    "resourceType",
-                    "id",
-                    "entry",
-                    "resource",
-                    "code",
-                    "coding",
-                    "system",
-                    "subject",
-                    "reference",
-                    "status",
-                ]
-                + [
-                    "valueQuantity",
-                    "value",
-                    "unit",
-                    "effectiveDateTime",
-                    "link",
-                    "relation",
-                    "url",
-                    "identifier",
-                    "issue",
-                ]
-            ),
+            st.sampled_from(KEYS),
             inner,
             max_size=5,
         )

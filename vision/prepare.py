@@ -60,7 +60,9 @@ def resized(pixels: NDArray[np.float32], side: int) -> NDArray[np.float32]:
     """Return `pixels` (H x W) scaled to a square, averaging when it shrinks so that nothing aliases."""
     shrinks = pixels.shape[0] >= side and pixels.shape[1] >= side
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    square: NDArray[np.float32] = cv2.resize(np.ascontiguousarray(pixels, np.float32), (side, side), interpolation=method)
+    square: NDArray[np.float32] = cv2.resize(
+        np.ascontiguousarray(pixels, np.float32), (side, side), interpolation=method
+    )
     return square
 
 

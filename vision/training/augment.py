@@ -11,7 +11,7 @@ from vision.prepare import Preparation, normalised
 
 
 class Augmentation:
-    """uint8 film (S x S) -> augmented network input (3 x size x size)."""
+    """uint8 film (S x S) and place mask (s x s) -> augmented network input (3 x size x size) and mask (size x size)."""
 
     def __init__(self, preparation: Preparation, seed: int, *, degrade: float = 0.5) -> None:
         self._preparation = preparation
@@ -41,20 +41,17 @@ class Augmentation:
         self._spatial.set_random_state(seed)
         self._intensity.set_random_state(seed)
 
-    def __call__(self, film: NDArray[np.uint8]) -> NDArray[np.float32]:
-        pixels = self._degraded(self._cropped(film))
-        pixels = cv2.resize(pixels, (self._preparation.size, self._preparation.size), interpolation=cv2.INTER_LINEAR)
-        channel = self._spatial(pixels[None].astype(np.float32) / 255)
-        channel = self._intensity(channel)
-        image = np.clip(np.asarray(channel)[0], 0, 1)
+    def __call__(
+        self, film: NDArray[np.uint8], place: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        side = self._preparation.size
+        crop = self._random.uniform(0, 0.1, 4)
+        pixels = cv2.resize(_cropped(self._degraded(film), crop), (side, side), interpolation=cv2.INTER_LINEAR)
+        mask = cv2.resize(_cropped(place, crop), (side, side), interpolation=cv2.INTER_LINEAR)
+        moved = self._spatial(np.stack([pixels, mask]).astype(np.float32) / 255)
+        image = np.clip(np.asarray(self._intensity(moved[:1]))[0], 0, 1)
         gain, offset = self._random.uniform(0.85, 1.15), self._random.uniform(-0.08, 0.08)
-        return normalised(np.clip(image * gain + offset, 0, 1), self._preparation)
-
-    def _cropped(self, film: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Cut up to a tenth off each border: sources differ in collimation and in burned-in marks."""
-        side = film.shape[0]
-        top, bottom, left, right = (self._random.uniform(0, 0.1, 4) * side).astype(int)
-        return film[top : side - bottom, left : side - right]
+        return normalised(np.clip(image * gain + offset, 0, 1), self._preparation), np.asarray(moved[1], np.float32)
 
     def _degraded(self, film: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Bring a film to the resolution and compression of a worse source."""
@@ -70,3 +67,10 @@ class Augmentation:
         method = int(self._random.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC]))
         degraded: NDArray[np.uint8] = cv2.resize(small, film.shape[::-1], interpolation=method)
         return degraded
+
+
+def _cropped(film: NDArray[np.uint8], shares: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Cut a share off each border: sources differ in collimation and in burned-in marks."""
+    side = film.shape[0]
+    top, bottom, left, right = (shares * side).astype(int)
+    return film[top : side - bottom, left : side - right]

@@ -6,6 +6,7 @@ A target is 1, 0 or NaN (not known); a weight below 1 marks a weak label.
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from vision.prepare import Preparation, stretched
 
 STORED_SIDE = 256
+PLACE_SIDE = 64
 
 NIH_KEYS = {
     "Effusion": "pleural_effusion",
@@ -31,7 +33,25 @@ NIH_KEYS = {
     "Infiltration": "infiltration",
     "Pneumonia": "pneumonia",
 }
-ADULT_LABELS = ("lung_opacity", "abnormal", "lung_nodule_or_mass", *NIH_KEYS.values(), "tuberculosis")
+ADULT_LABELS = (
+    "lung_opacity",
+    "abnormal",
+    "lung_nodule_or_mass",
+    "lung_nodule",
+    "lung_mass",
+    *NIH_KEYS.values(),
+    "tuberculosis",
+)
+EMPHASIS = {
+    "lung_opacity": 4.0,
+    "pleural_effusion": 1.5,
+    "atelectasis": 1.5,
+    "pulmonary_edema": 1.5,
+    "consolidation": 1.5,
+    "cardiomegaly": 1.5,
+    "pneumonia": 0.5,
+    "infiltration": 0.5,
+}
 PAEDIATRIC_LABELS = ("paediatric_pneumonia",)
 WEAK_OPACITY = {"Consolidation", "Infiltration", "Pneumonia", "Edema"}
 
@@ -43,6 +63,9 @@ class FilmSet:
     films    uint8 [N, side, side]
     targets  float32 [N, K], NaN where not known
     weights  float32 [N, K]
+    places   uint8 [N, PLACE_SIDE, PLACE_SIDE], 255 inside a radiologist's box of the first label
+    placed   bool [N], whether `places` is known (an empty place is an answer too)
+    rate     float32 [N], how often a film is shown per epoch
     groups   patient of each film, unique over sources
     table    source, view, age, sex and more of each film, for subgroup figures
     """
@@ -51,6 +74,9 @@ class FilmSet:
     films: NDArray[np.uint8]
     targets: NDArray[np.float32]
     weights: NDArray[np.float32]
+    places: NDArray[np.uint8]
+    placed: NDArray[np.bool_]
+    rate: NDArray[np.float32]
     groups: NDArray[np.str_]
     table: pd.DataFrame
 
@@ -104,6 +130,10 @@ def _nih(folder: Path) -> pd.DataFrame:
     for name, key in NIH_KEYS.items():
         table[f"target:{key}"] = [float(name in names) for names in found]
     table["target:lung_nodule_or_mass"] = [float(bool(names & {"Nodule", "Mass"})) for names in found]
+    table["target:lung_nodule"] = [float("Nodule" in names) for names in found]
+    table["target:lung_mass"] = [float("Mass" in names) for names in found]
+    table["boxes"] = labels["rsna_boxes_1024"]
+    table["rate"] = np.where(labels["rsna_class"].notna(), 2.0, 1.0)
     normal = labels["rsna_class"].eq("Normal")
     healthy = np.array([names == {"No Finding"} for names in found])
     table["target:abnormal"] = np.where(normal, 0.0, np.where(labels["rsna_class"].notna(), 1.0, ~healthy))
@@ -112,7 +142,9 @@ def _nih(folder: Path) -> pd.DataFrame:
     opacity = np.where(np.isnan(opacity) & read.notna(), read.eq("YES").astype(float), opacity)
     weak = np.isnan(opacity)
     weak_positive = np.array([bool(names & WEAK_OPACITY) for names in found])
-    table["target:lung_opacity"] = np.where(weak, np.where(weak_positive, 0.6, np.where(healthy, 0.05, np.nan)), opacity)
+    table["target:lung_opacity"] = np.where(
+        weak, np.where(weak_positive, 0.6, np.where(healthy, 0.05, np.nan)), opacity
+    )
     table["weight:lung_opacity"] = np.where(weak, 0.3, 2.0)
     return table
 
@@ -128,6 +160,9 @@ def _shenzhen(folder: Path) -> pd.DataFrame | None:
             "path": [folder / "images" / name for name in labels["file"]],
             "group": "shenzhen:" + labels["file"],
             "source": "shenzhen",
+            "age": pd.to_numeric(labels["age"], errors="coerce"),
+            "sex": labels["sex"],
+            "rate": 0.5,
             "target:tuberculosis": sick,
             "target:abnormal": sick,
         }
@@ -145,6 +180,7 @@ def _jsrt(folder: Path) -> pd.DataFrame | None:
             "source": "jsrt",
             "view": "PA",
             "target:lung_nodule_or_mass": labels["nodule"].astype(float),
+            "target:lung_nodule": labels["nodule"].astype(float),
             "target:abnormal": labels["nodule"].astype(float),
         }
     )
@@ -159,8 +195,33 @@ def _film_set(table: pd.DataFrame, labels: tuple[str, ...]) -> FilmSet:
             targets[:, column] = table[f"target:{label}"]
         if f"weight:{label}" in table:
             weights[:, column] = table[f"weight:{label}"].fillna(1.0)
-    plain = table.drop(columns=[c for c in table if c.startswith(("target:", "weight:"))] + ["path"])
-    return FilmSet(labels, films, targets, weights, table["group"].to_numpy(str), plain)
+    weights *= np.array([EMPHASIS.get(label, 1.0) for label in labels], np.float32)
+    hidden = [c for c in table if c.startswith(("target:", "weight:"))] + ["path"]
+    places, placed = _places(table)
+    return FilmSet(
+        labels,
+        films,
+        targets,
+        weights,
+        places,
+        placed,
+        table["rate"].fillna(1.0).to_numpy(np.float32) if "rate" in table else np.ones(len(table), np.float32),
+        table["group"].to_numpy(str),
+        table.drop(columns=hidden),
+    )
+
+
+def _places(table: pd.DataFrame) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Return the radiologists' boxes as masks, and for which films they are known."""
+    places = np.zeros((len(table), PLACE_SIDE, PLACE_SIDE), np.uint8)
+    if "boxes" not in table:
+        return places, np.zeros(len(table), bool)
+    known = table["boxes"].notna().to_numpy(bool)
+    for row in np.flatnonzero(known):
+        for x, y, width, height in json.loads(table["boxes"].iloc[row]):
+            left, top, right, bottom = np.round(np.array([x, y, x + width, y + height]) * PLACE_SIDE / 1024).astype(int)
+            places[row, top:bottom, left:right] = 255
+    return places, known
 
 
 def _film(path: Path) -> NDArray[np.uint8]:

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import openvino
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -29,17 +30,22 @@ Progress = Callable[[int, int, float], None]
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides a training run."""
+    """Everything that decides a training run.
+
+    places  weight of the loss on the radiologists' boxes
+    start   file of a network trained on another task whose layers are the first weights; None: ImageNet
+    """
 
     size: int = 224
     folds: int = 3
     epochs: int = 10
     batch: int = 32
+    places: float = 0.5
+    start: str | None = None
     rate: float = 4e-4
     weight_decay: float = 0.02
     ema: float = 0.99
     degrade: float = 0.5
-    balance: str | None = None
     seed: int = 7
 
 
@@ -55,22 +61,29 @@ def train_fold(
     chosen = np.array([fold_of(group, recipe.folds) != fold for group in films.groups])
     index = np.flatnonzero(chosen)
     network = ChestNetwork(len(films.labels)).to(memory_format=torch.channels_last)
+    if recipe.start is not None:
+        _start_from(network, Path(recipe.start))
     average = copy.deepcopy(network).eval()
-    optimiser = torch.optim.AdamW(network.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay)
-    steps_per_epoch = len(index) // recipe.batch
+    early = FixedLayers(network, recipe.size)
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.AdamW(trained, lr=recipe.rate, weight_decay=recipe.weight_decay)
+    steps_per_epoch = int(films.rate[index].sum()) // recipe.batch
     steps = steps_per_epoch * recipe.epochs
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _warm_cosine(step, steps))
     checkpoint = folder / f"fold{fold}.pt"
     first = _resume(checkpoint, network, average, optimiser, schedule)
-    augment = Augmentation(Preparation(size=recipe.size), recipe.seed * 1000 + fold * 100 + first, degrade=recipe.degrade)
+    augment = Augmentation(
+        Preparation(size=recipe.size), recipe.seed * 1000 + fold * 100 + first, degrade=recipe.degrade
+    )
     random = np.random.default_rng((recipe.seed, fold, first))
     emphasis = _emphasis(films, index)
     for epoch in range(first, recipe.epochs):
         network.train()
-        order = _order(films, index, recipe, random)
+        order = _order(films, index, random)
         for number in range(steps_per_epoch):
-            rows = order[number * recipe.batch : (number + 1) * recipe.batch]
-            loss = _step(network, films, rows, augment, emphasis, optimiser)
+            rows = order.take(range(number * recipe.batch, (number + 1) * recipe.batch), mode="wrap")
+            batch = _batch(films, rows, augment)
+            loss = _step(network, early, batch, emphasis, recipe.places, optimiser)
             schedule.step()
             _update_average(average, network, recipe.ema, epoch * steps_per_epoch + number)
             if progress is not None:
@@ -80,17 +93,16 @@ def train_fold(
 
 
 def predict(network: ChestNetwork, films: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
-    """Return logits [N, K] of stored films, mean of the film and its mirror image."""
+    """Return logits [N, K] of stored films."""
     preparation = Preparation(size=size)
     network.eval()
+    early = FixedLayers(network, size)
     outputs = []
     with torch.inference_mode():
         for start in range(0, len(films), 32):
-            batch = np.stack(
-                [normalised(resized(f.astype(np.float32) / 255, size), preparation) for f in films[start : start + 32]]
-            )
-            images = torch.from_numpy(batch).to(memory_format=torch.channels_last)
-            outputs.append(network(images).float().numpy())
+            some = films[start : start + 32]
+            images = [normalised(resized(film.astype(np.float32) / 255, size), preparation) for film in some]
+            outputs.append(network.read(early(np.stack(images)))[0].numpy())
     return np.concatenate(outputs)
 
 
@@ -107,27 +119,73 @@ def train(films: FilmSet, recipe: Recipe, folder: Path, *, progress: Progress | 
     return logits
 
 
+@dataclass(frozen=True)
+class _Batch:
+    images: NDArray[np.float32]
+    targets: Tensor
+    weights: Tensor
+    places: Tensor
+    placed: Tensor
+
+
+def _batch(films: FilmSet, rows: NDArray[np.int64], augment: Augmentation) -> _Batch:
+    images, places = zip(*(augment(films.films[row], films.places[row]) for row in rows), strict=True)
+    targets = torch.from_numpy(films.targets[rows])
+    return _Batch(
+        images=np.stack(images),
+        targets=targets.nan_to_num(0.0),
+        weights=torch.from_numpy(films.weights[rows]) * ~torch.isnan(targets),
+        places=torch.from_numpy(np.stack(places)),
+        placed=torch.from_numpy(films.placed[rows]),
+    )
+
+
 def _step(
     network: ChestNetwork,
-    films: FilmSet,
-    rows: NDArray[np.int64],
-    augment: Augmentation,
+    early: FixedLayers,
+    batch: _Batch,
     emphasis: Tensor,
+    places: float,
     optimiser: torch.optim.Optimizer,
 ) -> float:
-    images = torch.from_numpy(np.stack([augment(films.films[row]) for row in rows]))
-    targets = torch.from_numpy(films.targets[rows])
-    weights = torch.from_numpy(films.weights[rows]) * ~torch.isnan(targets)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        logits = network(images.to(memory_format=torch.channels_last))
-    raw = nn.functional.binary_cross_entropy_with_logits(logits.float(), targets.nan_to_num(0.0), reduction="none")
-    weights = weights * (1 + (emphasis - 1) * targets.nan_to_num(0.0))
+    logits, place_logits = network.read(early(batch.images))
+    raw = nn.functional.binary_cross_entropy_with_logits(logits, batch.targets, reduction="none")
+    weights = batch.weights * (1 + (emphasis - 1) * batch.targets)
     loss = (raw * weights).sum() / weights.sum().clamp(min=1)
+    if places and bool(batch.placed.any()):
+        wanted = nn.functional.adaptive_avg_pool2d(batch.places[:, None], place_logits.shape[-2:])[:, 0]
+        found = nn.functional.binary_cross_entropy_with_logits(
+            place_logits[batch.placed], wanted[batch.placed], pos_weight=torch.tensor(3.0)
+        )
+        loss = loss + places * found
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(network.parameters(), 5.0)
     optimiser.step()
     return float(loss.detach())
+
+
+class FixedLayers:
+    """The layers that are not trained, run by OpenVINO: many times faster here than torch."""
+
+    def __init__(self, network: ChestNetwork, size: int) -> None:
+        model = openvino.convert_model(
+            copy.deepcopy(network.early).eval(), example_input=torch.zeros(2, 3, size, size), input=[-1, 3, size, size]
+        )
+        self._compiled = openvino.Core().compile_model(
+            model, "CPU", {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "PERFORMANCE_HINT": "LATENCY"}
+        )
+
+    def __call__(self, images: NDArray[np.float32]) -> Tensor:
+        features = torch.from_numpy(np.array(self._compiled(images)[0]))
+        return features.contiguous(memory_format=torch.channels_last)
+
+
+def _start_from(network: ChestNetwork, path: Path) -> None:
+    """Take the layers of a network trained on another task, but not its head."""
+    state = torch.load(path, weights_only=True)["average"]
+    kept = {name: value for name, value in state.items() if not name.startswith(("head.", "place."))}
+    network.load_state_dict(kept, strict=False)
 
 
 def _emphasis(films: FilmSet, index: NDArray[np.int64]) -> Tensor:
@@ -138,12 +196,11 @@ def _emphasis(films: FilmSet, index: NDArray[np.int64]) -> Tensor:
     return torch.from_numpy(np.clip(np.sqrt(negatives / np.maximum(positives, 1)), 1, 4).astype(np.float32))
 
 
-def _order(films: FilmSet, index: NDArray[np.int64], recipe: Recipe, random: np.random.Generator) -> NDArray[np.int64]:
-    if recipe.balance is None:
-        return random.permutation(index)
-    target = films.targets[index, films.labels.index(recipe.balance)]
-    share = np.where(target == 1, 0.5 / (target == 1).sum(), 0.5 / (target == 0).sum())
-    return random.choice(index, len(index), p=share)
+def _order(films: FilmSet, index: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
+    """Return the films of one epoch in random order, each as often as its rate says on average."""
+    times = np.floor(films.rate[index] + random.random(len(index))).astype(int)
+    order: NDArray[np.int64] = random.permutation(np.repeat(index, times))
+    return order
 
 
 def _warm_cosine(step: int, steps: int) -> float:

@@ -1,0 +1,1 @@
+"""How well a model folder does on labelled films. Needs no torch; never imported when serving."""

@@ -7,6 +7,7 @@
     ├── RuleError               a rule that does not compile; says file, line and rule
     ├── ScoreInputError         an input of a score is unknown, of the wrong type or impossible
     ├── EventsError             a table of events or of a cohort that does not have the layout asked for
+    ├── EvaluationError         labels and scores from which the figure asked for cannot be had
     └── ModelError              a model folder that cannot be trusted
         └── ModelVerificationError
 
@@ -42,6 +43,10 @@ class ScoreInputError(FusionError):
 
 class EventsError(FusionError):
     """A table of events or of a cohort that does not have the layout asked for."""
+
+
+class EvaluationError(FusionError):
+    """Labels and scores from which the figure asked for cannot be had."""
 
 
 class ModelError(FusionError):

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from fusion.evaluation.deterioration import evaluate_deterioration
 from fusion.evaluation.metrics import METRICS, calibration_bins, difference, measure
-from fusion.evaluation.picture import draw_calibration
+from fusion.evaluation.picture import draw_bars, draw_calibration
 
-__all__ = ["METRICS", "calibration_bins", "difference", "draw_calibration", "evaluate_deterioration", "measure"]
+__all__ = [
+    "METRICS",
+    "calibration_bins",
+    "difference",
+    "draw_bars",
+    "draw_calibration",
+    "evaluate_deterioration",
+    "measure",
+]

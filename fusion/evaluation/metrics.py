@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 Floats = npt.NDArray[np.float64]
@@ -66,7 +65,17 @@ def log_odds(probability: Floats) -> Floats:
 
 
 def calibration_slope(outcome: Ints, probability: Floats) -> float:
-    return float(_recalibration(outcome, probability).coef_[0, 0])
+    """Return the slope of a logistic regression of the outcome on the log-odds: below 1 the risks are too extreme."""
+    design = np.column_stack([np.ones(len(outcome)), log_odds(probability)])
+    weights = np.array([0.0, 1.0])
+    for _ in range(25):
+        expected = 1 / (1 + np.exp(-np.clip(design @ weights, -30, 30)))
+        information = (design * (expected * (1 - expected))[:, None]).T @ design + 1e-6 * np.eye(2)
+        step = np.linalg.solve(information, design.T @ (outcome - expected))
+        weights = weights + np.clip(step, -5, 5)
+        if np.abs(step).max() < 1e-6:
+            break
+    return float(weights[1])
 
 
 def calibration_intercept(outcome: Ints, probability: Floats) -> float:
@@ -74,12 +83,11 @@ def calibration_intercept(outcome: Ints, probability: Floats) -> float:
     odds, shift = log_odds(probability), 0.0
     for _ in range(25):
         expected = 1 / (1 + np.exp(-(odds + shift)))
-        shift += float((outcome - expected).sum() / max(float((expected * (1 - expected)).sum()), 1e-9))
+        step = float((outcome - expected).sum() / max(float((expected * (1 - expected)).sum()), 1e-9))
+        shift += step
+        if abs(step) < 1e-6:
+            break
     return shift
-
-
-def _recalibration(outcome: Ints, probability: Floats) -> Any:
-    return LogisticRegression(C=1e6).fit(log_odds(probability)[:, None], outcome)
 
 
 METRICS: Mapping[str, Metric] = {
@@ -103,7 +111,7 @@ def measure(
     seed: int = 0,
 ) -> dict[str, dict[str, float]]:
     """Return each metric with its 95 % interval by resampling patients (rows, when each is its own patient)."""
-    draws = list(_resampled(outcome, patients, resamples, seed))
+    draws = list(resampled(outcome, patients, resamples, seed))
     measured = {}
     for name, metric in metrics.items():
         values = [metric(outcome[rows], probability[rows]) for rows in draws]
@@ -125,14 +133,15 @@ def difference(
     """Return the paired difference of a metric with its 95 % interval, on the same resampled patients."""
     values = [
         metric(outcome[rows], probability[rows]) - metric(outcome[rows], other[rows])
-        for rows in _resampled(outcome, patients, resamples, seed)
+        for rows in resampled(outcome, patients, resamples, seed)
     ]
     low, high = np.percentile(values, [2.5, 97.5])
     value = metric(outcome, probability) - metric(outcome, other)
     return {"value": value, "low": float(low), "high": float(high)}
 
 
-def _resampled(outcome: Ints, patients: npt.NDArray[Any] | None, resamples: int, seed: int) -> list[Ints]:
+def resampled(outcome: Ints, patients: npt.NDArray[Any] | None, resamples: int, seed: int) -> list[Ints]:
+    """Return rows of resampled patients, draws without both outcomes left out."""
     random = np.random.default_rng(seed)
     groups = np.arange(len(outcome)) if patients is None else np.unique(patients, return_inverse=True)[1]
     rows_of = np.split(np.argsort(groups, kind="stable"), np.flatnonzero(np.diff(np.sort(groups))) + 1)

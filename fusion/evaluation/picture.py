@@ -1,13 +1,14 @@
-"""A picture of calibration: observed against predicted risk in bins of equal mass."""
+"""Pictures of an evaluation: calibration curves, and figures with their intervals side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 SIDE_INCHES = 5
+_BAR_INCHES = 0.3
 
 
 def draw_calibration(bins: Sequence[dict[str, float]], title: str, path: Path) -> None:
@@ -19,4 +20,18 @@ def draw_calibration(bins: Sequence[dict[str, float]], title: str, path: Path) -
     axes.plot([b["predicted"] for b in bins], [b["observed"] for b in bins], marker="o", label="observed")
     axes.set(xlabel="predicted risk", ylabel="observed risk", title=title, xlim=(0, top), ylim=(0, top))
     axes.legend()
+    figure.savefig(path)
+
+
+def draw_bars(figures: Mapping[str, Mapping[str, float]], title: str, path: Path) -> None:
+    """Write a picture of one bar per name; `low` and `high` beside `value` are drawn as its interval."""
+    names = list(figures)
+    figure = Figure(figsize=(SIDE_INCHES * 1.4, 1 + _BAR_INCHES * len(names)), layout="constrained")
+    axes = figure.add_subplot()
+    values = [figures[name]["value"] for name in names]
+    below = [value - figures[name].get("low", value) for name, value in zip(names, values, strict=True)]
+    above = [figures[name].get("high", value) - value for name, value in zip(names, values, strict=True)]
+    axes.barh(names, values, xerr=(below, above), color="0.75", ecolor="0.2")
+    axes.invert_yaxis()
+    axes.set(title=title, xlim=(0, 1))
     figure.savefig(path)

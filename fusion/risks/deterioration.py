@@ -35,7 +35,11 @@ class DeteriorationModel:
 
     def __init__(self, card: ModelCard, stages: tuple[Stage, ...]) -> None:
         self.card = card
+        self.sha256 = card.weights_sha256
         self._stages = stages
+        parameters = [name.split(".")[0] for name in stages[0].boosters.features]
+        self._parameters = list(dict.fromkeys(parameters))
+        self._parameter_of = np.array([self._parameters.index(name) for name in parameters])
 
     @classmethod
     def load(cls, folder: Path) -> DeteriorationModel:
@@ -70,15 +74,16 @@ class DeteriorationModel:
             probability[rows] = stage.boosters.probability(features.iloc[rows])
         return probability
 
-    def contributions(self, stays: Stays) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Return the features and what each parameter (columns) adds to the log-odds of each stay (rows)."""
+    def reasons(self, stays: Stays) -> tuple[pd.DataFrame, Array, pd.DataFrame]:
+        """Return the features, the probability, and what each parameter (columns) adds to the log-odds of each stay."""
         features = features_of(stays)
-        parts: list[pd.DataFrame] = []
+        probability = np.full(len(features), np.nan)
+        weights = np.zeros((len(features), len(self._parameters)))
         for stage, rows in self._staged(features):
-            part = stage.boosters.contributions(features.iloc[rows])
-            part.index = pd.Index(rows)
-            parts.append(part.T.groupby(lambda name: name.split(".")[0]).sum().T)
-        return features, pd.concat(parts).sort_index().fillna(0.0)
+            part = features.iloc[rows]
+            probability[rows] = stage.boosters.probability(part)
+            np.add.at(weights.T, self._parameter_of, stage.boosters.contributions(part).T)
+        return features, probability, pd.DataFrame(weights, columns=self._parameters)
 
     def _staged(self, features: pd.DataFrame) -> list[tuple[Stage, npt.NDArray[np.int64]]]:
         hours = features["Stay.hours"].to_numpy()

@@ -7,6 +7,7 @@ that contributions can be gathered by parameter. Knows no outcome and no model.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache, cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -43,7 +44,7 @@ def features_of(stays: Stays) -> pd.DataFrame:
     measured = np.column_stack([columns[f"{name}.count"] for name in SERIES])
     columns["Stay.parameters"] = (measured > 0).sum(axis=1).astype(float)
     columns["Stay.measurements_per_hour"] = measured.sum(axis=1) / np.maximum(end / _HOUR, 1)
-    return pd.DataFrame(columns).astype(np.float32)
+    return pd.DataFrame(np.column_stack(list(columns.values())).astype(np.float32), columns=pd.Index(columns))
 
 
 def _with_derived(measured: Mapping[str, Rows]) -> Iterator[tuple[str, Rows]]:
@@ -89,15 +90,20 @@ def _course(name: str, rows: Rows, end: Array) -> Iterator[tuple[str, Array]]:
     yield "count", whole.count
     if name == "MechVent":
         return
-    yield "first", whole.first
-    yield "last", whole.last
+    if not len(stay):
+        nothing = np.full(count, np.nan)
+        yield from ((statistic, nothing) for statistic in _statistics(name))
+        return
+    first, last = whole.first, whole.last
+    yield "first", first
+    yield "last", last
     yield "min", whole.minimum
     yield "max", whole.maximum
     yield "mean", whole.mean
     yield "median", whole.median()
     yield "std", whole.std()
     yield "slope", whole.slope()
-    yield "change", whole.last - whole.first
+    yield "change", last - first
     yield "since", end - whole.last_minute
     yield "first_at", whole.first_minute
     before_end = end[stay] - minute
@@ -105,14 +111,18 @@ def _course(name: str, rows: Rows, end: Array) -> Iterator[tuple[str, Array]]:
         return
     for hours in _LAST_WINDOWS:
         window = _Groups(_where(rows, before_end <= hours * _HOUR), count)
-        yield f"mean_last_{hours}h", window.mean
-        yield f"min_last_{hours}h", window.minimum
-        yield f"max_last_{hours}h", window.maximum
+        yield from window.level(f"last_{hours}h")
     for start, stop in _DAY_PARTS:
         part = _Groups(_where(rows, (minute >= start * _HOUR) & (minute < stop * _HOUR)), count)
-        yield f"mean_{start}_{stop}h", part.mean
-        yield f"min_{start}_{stop}h", part.minimum
-        yield f"max_{start}_{stop}h", part.maximum
+        yield from part.level(f"{start}_{stop}h")
+
+
+@cache
+def _statistics(name: str) -> tuple[str, ...]:
+    """Return the names of the statistics of a parameter other than its count, in their order."""
+    one = np.zeros(1)
+    course = _course(name, (np.zeros(1, dtype=np.int64), one, one), one)
+    return tuple(statistic for statistic, _ in course if statistic != "count")
 
 
 def _where(rows: Rows, kept: npt.NDArray[np.bool_]) -> Rows:
@@ -125,19 +135,66 @@ class _Groups:
     def __init__(self, rows: Rows, count: int) -> None:
         self._stay, self._minute, self._value = rows
         self._count = count
-        new = np.diff(self._stay, prepend=-1) != 0
-        self._starts = np.flatnonzero(new)
-        self._at = self._stay[self._starts]
-        self._sizes = np.diff(self._starts, append=len(self._stay))
-        self.count = np.bincount(self._stay, minlength=count).astype(float)
-        self.first = self._spread(self._value[self._starts])
-        self.first_minute = self._spread(self._minute[self._starts])
-        ends = self._starts + self._sizes - 1
-        self.last = self._spread(self._value[ends])
-        self.last_minute = self._spread(self._minute[ends])
-        self.minimum = self._reduced(np.minimum, self._value)
-        self.maximum = self._reduced(np.maximum, self._value)
-        self.mean = self._sums(self._value) / np.maximum(self.count, 1)
+
+    @cached_property
+    def _starts(self) -> npt.NDArray[np.int64]:
+        new = np.ones(len(self._stay), dtype=bool)
+        np.not_equal(self._stay[1:], self._stay[:-1], out=new[1:])
+        return new.nonzero()[0]
+
+    @cached_property
+    def _at(self) -> npt.NDArray[np.int64]:
+        return self._stay[self._starts]
+
+    @cached_property
+    def count(self) -> Array:
+        return np.bincount(self._stay, minlength=self._count).astype(float)
+
+    @cached_property
+    def _sizes(self) -> npt.NDArray[np.int64]:
+        return self.count[self._at].astype(np.int64)
+
+    @cached_property
+    def _ends(self) -> npt.NDArray[np.int64]:
+        return self._starts + self._sizes - 1
+
+    @property
+    def first(self) -> Array:
+        return self._spread(self._value[self._starts])
+
+    @property
+    def first_minute(self) -> Array:
+        return self._spread(self._minute[self._starts])
+
+    @property
+    def last(self) -> Array:
+        return self._spread(self._value[self._ends])
+
+    @property
+    def last_minute(self) -> Array:
+        return self._spread(self._minute[self._ends])
+
+    @property
+    def minimum(self) -> Array:
+        return self._reduced(np.minimum, self._value)
+
+    @property
+    def maximum(self) -> Array:
+        return self._reduced(np.maximum, self._value)
+
+    @cached_property
+    def mean(self) -> Array:
+        return self._sums(self._value) / np.maximum(self.count, 1)
+
+    def level(self, window: str) -> Iterator[tuple[str, Array]]:
+        """Yield mean, minimum and maximum, named for their window."""
+        if not len(self._value):
+            nothing = np.full(self._count, np.nan)
+            yield from ((f"{name}_{window}", nothing) for name in ("mean", "min", "max"))
+            return
+        yield f"mean_{window}", self.mean
+        yield f"min_{window}", self.minimum
+        yield f"max_{window}", self.maximum
 
     def _spread(self, values: Array) -> Array:
         out = np.full(self._count, np.nan)
@@ -213,7 +270,7 @@ def _combined(columns: dict[str, Array], age: Array) -> dict[str, Array]:
             "BUN.with_age": columns["BUN.last"] * age,
             "BUN.per_albumin": columns["BUN.last"] / columns["Albumin.last"],
             "Lactate.per_albumin": columns["Lactate.last"] / columns["Albumin.last"],
-            "Bilirubin.with_inr_free_liver": np.log1p(columns["Bilirubin.last"]) + np.log1p(columns["Creatinine.last"]),
+            "Bilirubin.with_creatinine": np.log1p(columns["Bilirubin.last"]) + np.log1p(columns["Creatinine.last"]),
             "HR.per_temperature": columns["HR.mean"] / columns["Temp.mean"],
             "PaCO2.with_rate": columns["PaCO2.last"] * columns["RespRate.last"],
         }

@@ -5,7 +5,8 @@ The bridge between the record's keys and the parameters that the model of deteri
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -23,14 +24,16 @@ MINIMUM_PARAMETERS = 4
 class Parameter:
     """One parameter of the model: the record's key, the factor to the model's unit, and how a clinician names it.
 
-    shown  factor and unit in which the value is told
+    shown   factor and unit in which the value is told
+    steady  change over the stay, in the model's unit, that is not called rising or falling; None: a tenth of the first
     """
 
     name: str
-    key: str
+    key: str | None
     words: str
     factor: float = 1.0
     shown: tuple[float, str] = (1.0, "")
+    steady: float | None = None
 
 
 PARAMETERS: tuple[Parameter, ...] = (
@@ -38,16 +41,16 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("NISysABP", "systolic_bp", "systolic pressure", shown=(1, "mmHg")),
     Parameter("NIDiasABP", "diastolic_bp", "diastolic pressure", shown=(1, "mmHg")),
     Parameter("RespRate", "respiratory_rate", "respiratory rate", shown=(1, "/min")),
-    Parameter("Temp", "temperature_c", "temperature", shown=(1, "°C")),
-    Parameter("SaO2", "spo2_percent", "oxygen saturation", shown=(1, "%")),
-    Parameter("GCS", "glasgow_coma_scale", "Glasgow coma scale"),
+    Parameter("Temp", "temperature_c", "temperature", shown=(1, "°C"), steady=0.5),
+    Parameter("SaO2", "spo2_percent", "oxygen saturation", shown=(1, "%"), steady=2),
+    Parameter("GCS", "glasgow_coma_scale", "Glasgow coma scale", steady=0.5),
     Parameter("FiO2", "fio2_percent", "inspired oxygen", 0.01, (100, "%")),
     Parameter("PaO2", "pao2_mmhg", "PaO2", shown=(1, "mmHg")),
     Parameter("PaCO2", "paco2_mmhg", "PaCO2", shown=(1, "mmHg")),
-    Parameter("pH", "arterial_ph", "arterial pH"),
+    Parameter("pH", "arterial_ph", "arterial pH", steady=0.04),
     Parameter("BUN", "bun_mg_dl", "urea", shown=(0.357, "mmol/L")),
     Parameter("Creatinine", "creatinine_mg_dl", "creatinine", shown=(88.4, "µmol/L")),
-    Parameter("Na", "sodium_mmol_l", "sodium", shown=(1, "mmol/L")),
+    Parameter("Na", "sodium_mmol_l", "sodium", shown=(1, "mmol/L"), steady=3),
     Parameter("K", "potassium_mmol_l", "potassium", shown=(1, "mmol/L")),
     Parameter("Glucose", "glucose_mg_dl", "glucose", shown=(1 / 18.016, "mmol/L")),
     Parameter("HCT", "hematocrit_percent", "haematocrit", shown=(1, "%")),
@@ -61,36 +64,35 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("Weight", "weight_kg", "weight", shown=(1, "kg")),
 )
 
-_OTHER_WORDS: Mapping[str, str] = {
-    "Age": "age",
-    "Gender": "sex",
+_DERIVED: tuple[Parameter, ...] = (
+    Parameter("MBP", None, "mean pressure", shown=(1, "mmHg")),
+    Parameter("MAP", None, "mean pressure", shown=(1, "mmHg")),
+    Parameter("NIMAP", None, "mean pressure", shown=(1, "mmHg")),
+    Parameter("ShockIndex", None, "shock index"),
+    Parameter("PulsePressure", None, "pulse pressure", shown=(1, "mmHg")),
+    Parameter("PF", None, "PaO2/FiO2", shown=(1, "mmHg")),
+    Parameter("AnionGap", None, "anion gap", shown=(1, "mmol/L")),
+    Parameter("UreaRatio", None, "urea nitrogen to creatinine ratio"),
+    Parameter("HCO3", None, "bicarbonate", shown=(1, "mmol/L")),
+    Parameter("Mg", None, "magnesium", shown=(1, "mg/dL")),
+    Parameter("ALP", None, "alkaline phosphatase", shown=(1, "U/L")),
+    Parameter("ALT", None, "ALT", shown=(1, "U/L")),
+    Parameter("AST", None, "AST", shown=(1, "U/L")),
+    Parameter("Cholesterol", None, "cholesterol", shown=(1, "mg/dL")),
+    Parameter("Urine", None, "urine output", shown=(1, "mL at a time")),
+)
+"""Parameters that the model knows and the record has no key for, or that are formed from others."""
+
+_BY_NAME: Mapping[str, Parameter] = {parameter.name: parameter for parameter in (*PARAMETERS, *_DERIVED)}
+_DESCRIPTOR_WORDS: Mapping[str, str] = {
     "Height": "height",
     "ICUType": "kind of intensive care unit",
-    "Urine": "urine output",
     "MechVent": "mechanical ventilation",
-    "SBP": "systolic pressure",
-    "SysABP": "systolic pressure",
-    "DBP": "diastolic pressure",
-    "DiasABP": "diastolic pressure",
-    "MBP": "mean pressure",
-    "MAP": "mean pressure",
-    "NIMAP": "mean pressure",
-    "ShockIndex": "shock index",
-    "PulsePressure": "pulse pressure",
-    "PF": "PaO2/FiO2",
-    "AnionGap": "anion gap",
-    "UreaRatio": "urea to creatinine ratio",
-    "HCO3": "bicarbonate",
-    "Mg": "magnesium",
-    "ALP": "alkaline phosphatase",
-    "ALT": "ALT",
-    "AST": "AST",
-    "Cholesterol": "cholesterol",
     "Stay": "how long and how closely watched",
-    "Composite": "severity by bedside points",
 }
-_VALUE_OF: Mapping[str, str] = {"SBP": "NISysABP", "DBP": "NIDiasABP", "SysABP": "NISysABP", "DiasABP": "NIDiasABP"}
+_SAME_AS: Mapping[str, str] = {"SBP": "NISysABP", "DBP": "NIDiasABP", "SysABP": "NISysABP", "DiasABP": "NIDiasABP"}
 _TREND = 0.1
+_NAN = float("nan")
 
 
 def stay_of(patient: Patient, at: datetime) -> Encounter | None:
@@ -115,19 +117,22 @@ def reason_outside(patient: Patient, at: datetime) -> str | None:
     return None
 
 
-def observed(patient: Patient, start: datetime, at: datetime) -> list[tuple[Parameter, Observation]]:
+Measured = tuple[Parameter, Observation]
+
+
+def observed(patient: Patient, start: datetime, at: datetime) -> list[Measured]:
     """Return the observations of the first 48 hours of a stay, with their parameters."""
     end = min(at, start + STAY)
     return [
         (parameter, item)
         for parameter in PARAMETERS
-        for item in patient.series(parameter.key)
+        for item in patient.series(parameter.key or "")
         if start <= item.at <= end and isinstance(item.value, int | float)
     ]
 
 
-def events_of(patient: Patient, start: datetime, at: datetime) -> pd.DataFrame:
-    """Return the events of a stay in the layout of the model."""
+def events_of(patient: Patient, start: datetime, at: datetime, seen: Sequence[Measured]) -> pd.DataFrame:
+    """Return the events of a stay in the layout of the model, from its observations."""
     age = patient.age_at(at)
     rows: list[tuple[int, float, str, float]] = [(0, 0.0, "Age", float(age) if age is not None else -1.0)]
     if patient.sex in ("male", "female"):
@@ -135,15 +140,15 @@ def events_of(patient: Patient, start: datetime, at: datetime) -> pd.DataFrame:
     height = patient.latest("height_cm", at=at)
     if height is not None:
         rows.append((0, 0.0, "Height", float(height.value)))
-    for parameter, item in observed(patient, start, at):
+    for parameter, item in seen:
         minute = (item.at - start) / timedelta(minutes=1)
         rows.append((0, minute, parameter.name, float(item.value) * parameter.factor))
     return pd.DataFrame(rows, columns=["record", "minute", "parameter", "value"])
 
 
-def inputs_used(patient: Patient, start: datetime, at: datetime) -> tuple[InputUsed, ...]:
+def inputs_used(seen: Sequence[Measured]) -> tuple[InputUsed, ...]:
     """Return the latest value of each parameter with its provenance."""
-    latest: dict[str, tuple[Parameter, Observation]] = {p.key: (p, item) for p, item in observed(patient, start, at)}
+    latest = {parameter.key: (parameter, item) for parameter, item in seen}
     return tuple(
         InputUsed(
             name=item.key,
@@ -156,9 +161,10 @@ def inputs_used(patient: Patient, start: datetime, at: datetime) -> tuple[InputU
     )
 
 
-def missing(patient: Patient, start: datetime, at: datetime) -> tuple[str, ...]:
-    seen = {item.key for _, item in observed(patient, start, at)}
-    return tuple(parameter.key for parameter in PARAMETERS if parameter.key not in seen)
+def missing(seen: Sequence[Measured]) -> tuple[str, ...]:
+    """Return the keys of the parameters that were not measured in the stay."""
+    keys = {parameter.key for parameter, _ in seen}
+    return tuple(p.key for p in PARAMETERS if p.key is not None and p.key not in keys)
 
 
 def in_words(weights: Mapping[str, float], features: Mapping[str, float], most: int = 6) -> tuple[Contribution, ...]:
@@ -172,19 +178,30 @@ def in_words(weights: Mapping[str, float], features: Mapping[str, float], most: 
 
 
 def _words(name: str, features: Mapping[str, float]) -> str:
-    source = _VALUE_OF.get(name, name)
-    parameter = next((parameter for parameter in PARAMETERS if parameter.name == source), None)
     if name == "Age":
         return f"age {features['Age.value']:.0f}"
-    if parameter is None:
-        return _OTHER_WORDS.get(name, name)
-    last, first = features.get(f"{source}.last", float("nan")), features.get(f"{source}.first", float("nan"))
-    if last != last:
+    if name == "Gender":
+        return {1.0: "male", 0.0: "female"}.get(features["Gender.value"], "sex not known")
+    if name == "Stay":
+        return _DESCRIPTOR_WORDS[name]
+    if name in _DESCRIPTOR_WORDS:
+        known = features.get("MechVent.ever") == 1 if name == "MechVent" else features.get(f"{name}.value", _NAN) > 0
+        return _DESCRIPTOR_WORDS[name] + ("" if known else " not recorded")
+    source = _SAME_AS.get(name, name)
+    parameter = _BY_NAME[source]
+    last, first = features.get(f"{source}.last", _NAN), features.get(f"{source}.first", _NAN)
+    if math.isnan(last):
         return f"{parameter.words} not measured"
     factor, unit = parameter.shown
-    return " ".join(filter(None, [parameter.words, f"{last * factor:.3g}", unit])) + "".join(_trend(first, last))
+    return " ".join(filter(None, [parameter.words, _figure(last * factor), unit])) + _trend(parameter, first, last)
 
 
-def _trend(first: float, last: float) -> Iterator[str]:
-    if first == first and abs(last - first) > _TREND * max(abs(first), 1e-9):
-        yield ", rising" if last > first else ", falling"
+def _figure(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _trend(parameter: Parameter, first: float, last: float) -> str:
+    steady = _TREND * abs(first) if parameter.steady is None else parameter.steady
+    if abs(last - first) <= steady:
+        return ""
+    return ", rising" if last > first else ", falling"

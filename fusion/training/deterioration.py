@@ -20,7 +20,7 @@ from sklearn.model_selection import StratifiedKFold
 
 from fusion.evaluation.deterioration import VIEWS, View
 from fusion.evaluation.stays import Cohort
-from fusion.risks.boosters import Boosters
+from fusion.risks.boosters import THREADS, Boosters
 from fusion.risks.deterioration import Stage
 from fusion.risks.deterioration_features import features_of
 from fusion.risks.events import Array
@@ -40,20 +40,16 @@ class StageRecipe:
     rounds: dict[str, int]
 
 
-_SHARED: dict[str, Any] = {"objective": "binary:logistic", "tree_method": "hist", "nthread": 2, "max_bin": 128}
+_SHARED: dict[str, Any] = {"objective": "binary:logistic", "tree_method": "hist", "nthread": THREADS, "max_bin": 64}
 LEARNERS: dict[str, dict[str, Any]] = {
     "narrow": {
-        "max_depth": 4, "eta": 0.03, "subsample": 0.7, "colsample_bytree": 0.1, "min_child_weight": 5, "lambda": 5,
+        "max_depth": 4, "eta": 0.04, "subsample": 0.7, "colsample_bytree": 0.1, "min_child_weight": 5, "lambda": 5,
     },
     "deep": {
-        "max_depth": 6, "eta": 0.02, "subsample": 0.6, "colsample_bytree": 0.1, "min_child_weight": 20, "lambda": 10,
+        "max_depth": 6, "eta": 0.03, "subsample": 0.6, "colsample_bytree": 0.1, "min_child_weight": 20, "lambda": 10,
     },
     "shallow": {
-        "max_depth": 3, "eta": 0.03, "subsample": 0.6, "colsample_bytree": 0.2, "colsample_bynode": 0.3,
-        "min_child_weight": 5, "lambda": 5,
-    },
-    "wide": {
-        "max_depth": 5, "eta": 0.02, "subsample": 0.5, "colsample_bynode": 0.05, "min_child_weight": 10, "lambda": 20,
+        "max_depth": 3, "eta": 0.04, "subsample": 0.6, "colsample_bytree": 0.15, "min_child_weight": 5, "lambda": 5,
     },
 }  # fmt: skip
 """Parameters of the boosters; one of each is averaged."""
@@ -67,9 +63,9 @@ class Recipe:
         StageRecipe(
             0,
             {View(6): 1.0, View(6, age_only=True): 0.5, View(12): 1.0, View(24): 0.7},
-            {"narrow": 400, "wide": 400},
+            {"narrow": 250, "shallow": 400},
         ),
-        StageRecipe(30, {View(48): 1.0, View(36): 0.3}, {"narrow": 500, "deep": 800, "shallow": 700, "wide": 900}),
+        StageRecipe(30, {View(48): 1.0, View(36): 0.3}, {"narrow": 380, "deep": 380, "shallow": 550}),
     )
     seed: int = 7
     folds: int = FOLDS
@@ -98,7 +94,7 @@ def fit_stage(recipe: StageRecipe, copies: Copies, outcome: Ints, rows: Ints, se
     table = pd.concat([copies.at(view).iloc[rows] for view in recipe.copies], ignore_index=True)
     labels = np.tile(outcome[rows], len(recipe.copies))
     weights = np.repeat(list(recipe.copies.values()), len(rows))
-    data = xgboost.DMatrix(table, labels, weight=weights, nthread=2)
+    data = xgboost.DMatrix(table, labels, weight=weights, nthread=THREADS)
     boosters = []
     for number, (name, rounds) in enumerate(recipe.rounds.items()):
         parameters = {**_SHARED, **LEARNERS[name], "seed": seed + number}

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fusion.evaluation.deterioration import VIEWS, View
-from fusion.evaluation.metrics import auroc, calibration_bins, measure
+from fusion.evaluation.metrics import RESAMPLES, auroc, calibration_bins, measure
 from fusion.evaluation.stays import Cohort, read_cohorts
 from fusion.risks.boosters import Boosters
 from fusion.risks.card import Golden, ModelCard, hashes, write_card
@@ -43,13 +43,20 @@ They are decision support for professionals, not a diagnosis, and come without w
 _LIMITS = [
     "Only intensive care stays of 48 hours or more were in the development data: whoever died or left earlier was not.",
     "One hospital, 2001 to 2008; treatment and measuring habits have changed. Validate and recalibrate on site.",
+    "The oxygen saturation of a record is mostly SpO2; the development data hold SaO2 of blood gases.",
     "How often something is measured is a feature: other charting habits change the risk.",
     "Never trained on SAPS-I, SOFA or length of stay. It knows no diagnosis, no drugs and no limits of treatment.",
 ]
 
 
 def train_deterioration(
-    data: Path, out: Path, *, recipe: Recipe | None = None, names: tuple[str, ...] | None = None, say: Say = print
+    data: Path,
+    out: Path,
+    *,
+    recipe: Recipe | None = None,
+    names: tuple[str, ...] | None = None,
+    resamples: int = RESAMPLES,
+    say: Say = print,
 ) -> ModelCard:
     """Train on the sets of a folder, write the model folder, and return its card.
 
@@ -65,9 +72,11 @@ def train_deterioration(
     everyone = np.arange(len(outcome))
     stages = _fitted(chosen, copies, outcome, everyone, raw)
     say("fitted on all stays")
-    metrics: dict[str, Any] = {"cross_validated": _by_view(outcome, calibrated_out_of_fold(chosen, raw, outcome))}
+    metrics: dict[str, Any] = {
+        "cross_validated": _by_view(outcome, calibrated_out_of_fold(chosen, raw, outcome), resamples)
+    }
     if len(cohorts) > 1:
-        metrics["trained_on_others_tested_on_last"] = _transferred(chosen, copies, cohorts, say)
+        metrics["trained_on_others_tested_on_last"] = _transferred(chosen, copies, cohorts, resamples, say)
     out.mkdir(parents=True, exist_ok=True)
     entries = save_stages(stages, out)
     set_names = ", ".join(cohort.name for cohort in cohorts)
@@ -92,7 +101,7 @@ def train_deterioration(
             }
         ],
         metrics=metrics,
-        subgroups=_by_subgroup(cohorts, outcome, full),
+        subgroups=_by_subgroup(cohorts, outcome, full, resamples),
         limits=_LIMITS,
     )
     write_card(out, card)
@@ -107,7 +116,7 @@ def _fitted(recipe: Recipe, copies: Copies, outcome: Ints, rows: Ints, raw: dict
     return stages
 
 
-def _transferred(recipe: Recipe, copies: Copies, cohorts: Sequence[Cohort], say: Say) -> dict[str, Any]:
+def _transferred(recipe: Recipe, copies: Copies, cohorts: Sequence[Cohort], resamples: int, say: Say) -> dict[str, Any]:
     """Return the figures on the last set of a model, calibration included, made from the others only."""
     development = Copies(cohorts[:-1])
     outcome = development.outcome
@@ -118,18 +127,18 @@ def _transferred(recipe: Recipe, copies: Copies, cohorts: Sequence[Cohort], say:
     probability = {
         view: stages[stage_for(recipe, view.hours)].boosters.probability(copies.at(view).iloc[last]) for view in VIEWS
     }
-    return _by_view(copies.outcome[last], probability)
+    return _by_view(copies.outcome[last], probability, resamples)
 
 
-def _by_view(outcome: Ints, probability: dict[View, Array]) -> dict[str, Any]:
-    return {str(view): _rounded(measure(outcome, probability[view])) for view in VIEWS}
+def _by_view(outcome: Ints, probability: dict[View, Array], resamples: int) -> dict[str, Any]:
+    return {str(view): _rounded(measure(outcome, probability[view], resamples=resamples)) for view in VIEWS}
 
 
 def _rounded(measured: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
     return {name: {key: round(value, 4) for key, value in entry.items()} for name, entry in measured.items()}
 
 
-def _by_subgroup(cohorts: Sequence[Cohort], outcome: Ints, probability: Array) -> dict[str, Any]:
+def _by_subgroup(cohorts: Sequence[Cohort], outcome: Ints, probability: Array, resamples: int) -> dict[str, Any]:
     described = {name: np.concatenate([c.stays.descriptors[name] for c in cohorts]) for name in DESCRIPTORS}
     age, sex, icu = described["Age"], described["Gender"], described["ICUType"]
     groups = {
@@ -146,7 +155,7 @@ def _by_subgroup(cohorts: Sequence[Cohort], outcome: Ints, probability: Array) -
             "stays": int(rows.sum()),
             "deaths": int(outcome[rows].sum()),
             "mean_predicted": round(float(probability[rows].mean()), 4),
-            **_rounded(measure(outcome[rows], probability[rows], metrics={"auroc": auroc}, resamples=500)),
+            **_rounded(measure(outcome[rows], probability[rows], metrics={"auroc": auroc}, resamples=resamples)),
         }
         for name, rows in groups.items()
         if 0 < outcome[rows].sum() < rows.sum()

@@ -1,0 +1,218 @@
+"""Models studied: evaluate and train; and a site's acts: calibrate, audit, promote, conformance."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cds.cli.output import EXIT_FAILURE, messages, print_json, screen, wrong_use
+
+_AsJson = Annotated[bool, typer.Option("--json", help="JSON.")]
+_Table = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV with columns score, label (0 or 1).")]
+
+
+class Subject(StrEnum):
+    """What can be evaluated."""
+
+    VISION = "vision"
+    NLP = "nlp"
+    DETERIORATION = "deterioration"
+    SEVERITY = "severity"
+
+
+class Package(StrEnum):
+    """What can be trained."""
+
+    VISION = "vision"
+    NLP = "nlp"
+    FUSION = "fusion"
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command("evaluate")(evaluate)
+    app.command("train")(train)
+    app.command("calibrate")(calibrate)
+    app.command("audit")(audit)
+    app.command("promote")(promote)
+    app.command("conformance")(conformance)
+
+
+def evaluate(
+    subject: Annotated[Subject, typer.Argument(help="What to measure.")],
+    data: Annotated[Path, typer.Option(exists=True, file_okay=False, help="Folder of cases with known truth.")],
+    model: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="Model folder; default: packaged.")
+    ] = None,
+    picture: Annotated[Path | None, typer.Option(help="Where to write a picture (PNG, SVG or PDF).")] = None,
+    as_json: _AsJson = False,
+) -> None:
+    """Measure a part of the program on cases with known truth: metrics with 95 % intervals."""
+    from cds.studies import evaluated
+
+    figures = evaluated(subject.value, data, model=model, picture=picture)
+    print_json(figures) if as_json else _show(figures)
+    if picture is not None:
+        messages.print(f"wrote {picture}")
+
+
+def train(
+    package: Annotated[Package, typer.Argument(help="What to train.")],
+    data: Annotated[Path, typer.Option(exists=True, help="Folder of the data; for findings, a CSV.")],
+    out: Annotated[Path, typer.Option(file_okay=False, help="Model folder to write.")],
+    task: Annotated[
+        str | None, typer.Option(help="vision: see `--task help`; fusion: deterioration, severity, findings.")
+    ] = None,
+    as_json: _AsJson = False,
+) -> None:
+    """Train a model on a hospital's own data and write its folder: weights, licence, card.
+
+    Needs `pip install 'roentgen-cds[train]'` for vision. A run that was cut off goes on where it was.
+    """
+    from cds.studies import trained
+
+    card = trained(package.value, task, data, out, say=messages.print)
+    messages.print(f"wrote {out}")
+    print_json(card) if as_json else _show(card)
+
+
+def calibrate(
+    table: _Table,
+    finding: Annotated[str, typer.Option(help="Finding key, such as tuberculosis.")],
+    model: Annotated[str, typer.Option(help="Id of the model that gave the scores, as `cds doctor` names it.")],
+    sensitivity: Annotated[float | None, typer.Option(min=0.01, max=1, help="Wished sensitivity.")] = None,
+    specificity: Annotated[float | None, typer.Option(min=0.01, max=1, help="Wished specificity.")] = None,
+    config_dir: Annotated[
+        Path | None, typer.Option(file_okay=False, help="Site's configs; default: CDS_CONFIG_DIR.")
+    ] = None,
+    accept_few: Annotated[bool, typer.Option("--accept-few", help="Write it in spite of few patients.")] = False,
+    as_json: _AsJson = False,
+) -> None:
+    """Choose this site's threshold of a finding from scored cases; write it to thresholds.yaml, bound to the model.
+
+    A column `patient` in the table makes the intervals those of patients.
+    """
+    from cds.assessing import utc_now
+    from cds.settings import load_settings
+    from cds.site_thresholds import threshold_entry, write_threshold
+    from cds.studies import model_sha256
+    from fusion.evaluation.operating_points import FEWEST, operating_point
+    from fusion.evaluation.subgroups import scores_and_labels
+
+    if (sensitivity is None) == (specificity is None):
+        raise wrong_use("give either --sensitivity or --specificity")
+    settings = load_settings()
+    folder = config_dir or settings.config_dir
+    if folder is None:
+        raise wrong_use("no folder for the site's configs: give --config-dir or set CDS_CONFIG_DIR")
+    label, score, patients = scores_and_labels(_read_csv(table))
+    point = operating_point(
+        label,
+        score,
+        aim="sensitivity" if sensitivity is not None else "specificity",
+        wished=sensitivity if sensitivity is not None else specificity or 0.0,
+        patients=patients,
+    )
+    entry = threshold_entry(finding, model, model_sha256(settings, model), point, utc_now())
+    print_json(entry) if as_json else _show(entry)
+    if point.few and not accept_few:
+        raise wrong_use(
+            f"{point.positives} positive and {point.negatives} negative cases, fewer than {FEWEST} of a class: not "
+            "written; --accept-few writes it all the same"
+        )
+    messages.print(f"wrote {write_threshold(folder, entry)}")
+
+
+def audit(
+    table: _Table,
+    group: Annotated[
+        list[str] | None, typer.Option(help="Column to look at, may be repeated; default: all others.")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Cut-off (at or above is positive), for false negatives.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Audit a score by subgroup: AUROC, calibration and false negative rate, each with its 95 % interval."""
+    from fusion.evaluation.subgroups import audit as audited
+
+    for row in audited(_read_csv(table), threshold=threshold, groups=group):
+        print_json(row) if as_json else screen.print(_audit_line(row), markup=False)
+
+
+def promote(
+    service: Annotated[str, typer.Argument(help="Id of a silent service, as services.yaml has it.")],
+    by: Annotated[str, typer.Option(help="Who decides, for the record.")],
+    reason: Annotated[str, typer.Option(help="On what grounds, for the record.")],
+    as_json: _AsJson = False,
+) -> None:
+    """Make a silent service live from the next start; the act is recorded with what it had said in silence."""
+    from cds.assessing import utc_now
+    from cds.promotion import promote as promoted
+    from cds.service import Service
+    from cds.settings import load_settings
+
+    settings = load_settings()
+    with Service(settings).database.reading() as session:
+        record = asdict(promoted(settings, session, service, by=by, reason=reason, at=utc_now()))
+    print_json(record) if as_json else _show(record)
+
+
+def conformance(
+    url: Annotated[str, typer.Argument(help="Base address of a CDS Hooks server, ours or another's.")],
+    junit: Annotated[Path | None, typer.Option(dir_okay=False, help="Where to write a JUnit file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Check a CDS Hooks server over HTTP alone; exit status 1 when it breaks a requirement."""
+    from cds.studies import conformity
+
+    broken = False
+    for check in conformity(url, junit):
+        broken |= check["status"] == "failed"
+        print_json(check) if as_json else screen.print(
+            f"{check['status']:8s} {check['id']}: {check.get('message') or ''}", markup=False
+        )
+    if broken:
+        raise typer.Exit(EXIT_FAILURE)
+
+
+def _read_csv(path: Path) -> Any:
+    import pandas as pd
+
+    try:
+        return pd.read_csv(path)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError):
+        raise wrong_use(f"{path}: not a CSV file in UTF-8") from None
+
+
+def _audit_line(row: dict[str, Any]) -> str:
+    name = f"{row['group']} = {row['value']}" if row["group"] != row["value"] else str(row["value"])
+    head = f"{name:28s} {row['count']:6d} ({row['positives']} positive)"
+    if "note" in row:
+        return f"{head}  {row['note']}"
+    parts = [f"AUROC {_interval(row['auroc'])}", f"observed {row['observed']:.3f}, mean score {row['mean_score']:.3f}"]
+    if "calibration_error" in row:
+        parts.append(f"calibration error {row['calibration_error']:.3f}")
+    if "false_negative_rate" in row:
+        parts.append(f"missed {_interval(row['false_negative_rate'])}")
+    return f"{head}  " + "  ".join(parts)
+
+
+def _interval(entry: dict[str, float]) -> str:
+    return f"{entry['value']:.3f} ({entry['low']:.3f} to {entry['high']:.3f})"
+
+
+def _show(figures: Any, depth: int = 0) -> None:
+    """Print nested figures for a person: one line each, intervals beside their value."""
+    for name, value in figures.items():
+        indent = "  " * depth
+        if isinstance(value, dict) and {"value", "low", "high"} <= value.keys():
+            screen.print(f"{indent}{name}: {_interval(value)}", markup=False)
+        elif isinstance(value, dict):
+            screen.print(f"{indent}{name}", markup=False)
+            _show(value, depth + 1)
+        elif not isinstance(value, list) or all(isinstance(part, str | int | float) for part in value):
+            screen.print(f"{indent}{name}: {value}", markup=False)

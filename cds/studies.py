@@ -1,0 +1,124 @@
+"""What `cds evaluate`, `cds train` and their kin run: the evaluation and training of each package, imported when asked.
+
+Joins the packages where a study needs two of them; the packages themselves see only tables or their own inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from cds.configuration import Configs
+from cds.errors import ConfigurationError
+from cds.models import Models
+from cds.settings import Settings, load_settings
+
+Say = Callable[[str], None]
+
+_TRAIN_EXTRA = "training needs more packages: pip install 'roentgen-cds[train]'"
+_FUSION_TASKS = ("deterioration", "severity", "findings")
+
+
+def evaluated(subject: str, data: Path, *, model: Path | None, picture: Path | None) -> dict[str, Any]:
+    """Return the figures of one part of the program on cases with known truth, and draw their picture.
+
+    subject  vision, nlp, deterioration or severity
+    model    a model folder in place of the packaged one
+    """
+    figures: dict[str, Any] = _EVALUATIONS[subject](data, model)
+    if picture is not None:
+        _draw(subject, figures, picture)
+    return figures
+
+
+def trained(package: str, task: str | None, data: Path, out: Path, *, say: Say) -> dict[str, Any]:
+    """Train a model, write its folder and return its card.
+
+    Raises ConfigurationError for a task that does not exist, or when the packages for training are not installed.
+    """
+    if package == "nlp":
+        raise ConfigurationError(
+            "nlp has no trained part: the extractor is the lexicon in configs/lexicon, which a site edits; "
+            "measure it with `cds evaluate nlp`"
+        )
+    if package == "vision":
+        return _trained_vision(task, data, out, say)
+    if task not in _FUSION_TASKS:
+        raise ConfigurationError(f"fusion has the tasks {', '.join(_FUSION_TASKS)}; give one by --task")
+    if task == "deterioration":
+        from fusion.training.deterioration_card import train_deterioration
+
+        return train_deterioration(data, out, say=say).model_dump(mode="json")
+    raise ConfigurationError(f"task {task} cannot be trained yet")
+
+
+def model_sha256(settings: Settings, model: str) -> str:
+    """Return the hash of a model in service or switched off.
+
+    Raises ConfigurationError when there is none of that id, or it was refused.
+    """
+    rows = Models(settings, Configs(settings.config_dir)).status()
+    for row in rows:
+        if row["id"] == model and row["state"] != "refused":
+            return str(row["sha256"])
+    known = ", ".join(str(row["id"]) for row in rows if row["state"] != "refused")
+    raise ConfigurationError(f"no verified model {model!r}; there are: {known or 'none'}")
+
+
+def conformity(url: str, junit: Path | None) -> Iterator[dict[str, Any]]:
+    """Yield the checks of a CDS Hooks server: id, status (passed, failed, skipped) and message."""
+    from cds.conformance import run
+
+    yield from run(url, junit=junit)
+
+
+def _vision(data: Path, model: Path | None) -> dict[str, Any]:
+    from vision.evaluation import evaluate
+
+    figures: dict[str, Any] = evaluate(data, model=model)
+    return figures
+
+
+def _nlp(data: Path, model: Path | None) -> dict[str, Any]:
+    from nlp.evaluation import evaluate_folder
+
+    if model is not None:
+        raise ConfigurationError("nlp has no model folder; its lexicon is that of the configs in force")
+    settings = load_settings()
+    return evaluate_folder(Models(settings, Configs(settings.config_dir)).extractor, data)
+
+
+def _deterioration(data: Path, model: Path | None) -> dict[str, Any]:
+    from fusion.evaluation import evaluate_deterioration
+
+    return evaluate_deterioration(data, model=model)
+
+
+_EVALUATIONS: dict[str, Callable[[Path, Path | None], dict[str, Any]]] = {
+    "vision": _vision,
+    "nlp": _nlp,
+    "deterioration": _deterioration,
+}
+
+
+def _draw(subject: str, figures: dict[str, Any], picture: Path) -> None:
+    from fusion.evaluation import draw_bars, draw_calibration
+
+    if subject == "nlp":
+        classes = figures["openi"]["classes"] if "openi" in figures else {"negated": figures["negex"]["negated"]}
+        draw_bars({name: {"value": entry["f1"]} for name, entry in classes.items()}, "F1 of report labels", picture)
+    else:
+        draw_calibration(figures["calibration"], f"{subject}, {figures['stays']} stays", picture)
+
+
+def _trained_vision(task: str | None, data: Path, out: Path, say: Say) -> dict[str, Any]:
+    try:
+        import_module("torch")
+    except ModuleNotFoundError:
+        raise ConfigurationError(_TRAIN_EXTRA) from None
+    from vision.training.run import train_model
+
+    card: dict[str, Any] = train_model(task, data, out, say=say)
+    return card

@@ -63,6 +63,8 @@ class SideChecker:
 
     def _heading(self, reading: Reading) -> Iterator[Inconsistency]:
         """A limb of one side in the heading, and only the other side in what was seen."""
+        if not self._speaks_of_limbs(reading):
+            return
         for section in reading.sections:
             if section.name not in _HEADINGS:
                 continue
@@ -75,6 +77,11 @@ class SideChecker:
                     spans=((section.start, section.end), other),
                 )
                 return
+
+    def _speaks_of_limbs(self, reading: Reading) -> bool:
+        body = (sentence for sentence in reading.sentences if sentence.section in _BODY)
+        words = reading.stream.words
+        return any(next(self._limbs.longest(words, part.first, part.last), None) is not None for part in body)
 
     def _limb_side(self, text: str) -> Laterality | None:
         """The one side that stands before a limb in an exam title."""

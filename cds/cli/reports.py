@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,9 +11,12 @@ from rich.markup import escape
 
 from cds.cli.documents import read_texts
 from cds.cli.output import EXIT_SOME_REJECTED, print_json, screen
+from cds.codes import FindingCodes
 from cds.configuration import Configs
 from cds.contexts import GivenContext
+from cds.fhir.report import ReportFrame, diagnostic_report
 from cds.models import Models
+from cds.report_page import report_page
 from cds.settings import load_settings
 from nlp import Extractor, StructuredReport
 
@@ -27,20 +31,37 @@ def extract(
     ] = "-",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Say which entry of the lexicon fired.")] = False,
+    as_fhir: Annotated[bool, typer.Option("--fhir", help="One FHIR R4 DiagnosticReport a line.")] = False,
+    page: Annotated[
+        Path | None, typer.Option("--html", help="Also write the texts, highlighted, to this file.")
+    ] = None,
 ) -> None:
     """Extract findings, recommendations, critical results and inconsistencies from radiology reports."""
     settings = load_settings()
-    extractor = Models(settings, Configs(settings.config_dir)).extractor
+    configs = Configs(settings.config_dir)
+    extractor, findings = Models(settings, configs).extractor, configs.findings()
+    pages: list[tuple[str, str, StructuredReport]] = []
     rejected = 0
     for number, item in read_texts(source):
-        record = _extracted(extractor, item, number, explain)
+        report = _extracted(extractor, item, number)
+        record = report if isinstance(report, dict) else as_record(item.get("id"), report, explain)
         rejected += "rejected" in record
-        print_json(record) if as_json else _show(record, item)
+        if page is not None and isinstance(report, StructuredReport):
+            pages.append((str(item.get("id") or f"Report {number}"), item["text"], report))
+        if as_fhir and isinstance(report, StructuredReport) and report.refusal is None:
+            frame = ReportFrame(issued=report.extracted_at)
+            print_json(diagnostic_report(report, item["text"], FindingCodes(findings), frame))
+        else:
+            print_json(record) if as_json or as_fhir else _show(record, item)
+    if page is not None:
+        display = {key: entry.display for key, entry in findings.items()}
+        page.write_text(report_page(pages, display), encoding="utf-8")
     if rejected:
         raise typer.Exit(EXIT_SOME_REJECTED)
 
 
-def _extracted(extractor: Extractor, item: Any, number: int, explain: bool) -> dict[str, Any]:
+def _extracted(extractor: Extractor, item: Any, number: int) -> StructuredReport | dict[str, Any]:
+    """Return what was read, or the record that says why the line was not."""
     if isinstance(item, ValueError):
         return {"id": None, "rejected": str(item)}
     if not isinstance(item, dict) or not isinstance(item.get("text"), str):
@@ -50,8 +71,7 @@ def _extracted(extractor: Extractor, item: Any, number: int, explain: bool) -> d
     except ValidationError as error:
         fields = ", ".join(".".join(map(str, e["loc"])) for e in error.errors(include_input=False))
         return {"id": item.get("id"), "rejected": f"line {number}: context: {fields} not as described"}
-    report = extractor.extract(item["text"], given.as_context() if given else None)
-    return as_record(item.get("id"), report, explain)
+    return extractor.extract(item["text"], given.as_context() if given else None)
 
 
 def as_record(identifier: Any, report: StructuredReport, explain: bool = False) -> dict[str, Any]:

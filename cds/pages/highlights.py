@@ -6,7 +6,7 @@ Pure: text and spans in, pieces out. Escaping is the template's.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -63,18 +63,23 @@ def pieces_of(text: str, marks: Iterable[Mark]) -> list[Piece]:
     """
     valid = [mark for mark in marks if 0 <= mark.start < mark.end <= len(text)]
     cuts = sorted({0, len(text), *(mark.start for mark in valid), *(mark.end for mark in valid)})
-    return [
-        Piece(text[start:end], tuple(mark for mark in valid if mark.start <= start and end <= mark.end))
-        for start, end in itertools.pairwise(cuts)
-    ]
+    coming = sorted(valid, key=lambda mark: mark.start, reverse=True)
+    pieces: list[Piece] = []
+    current: list[Mark] = []
+    for start, end in itertools.pairwise(cuts):
+        current = [mark for mark in current if mark.end > start]
+        while coming and coming[-1].start <= start:
+            current.append(coming.pop())
+        pieces.append(Piece(text[start:end], tuple(current)))
+    return pieces
 
 
-def marks_of(report: StructuredReport, display: dict[str, str]) -> Sequence[Mark]:
+def marks_of(report: StructuredReport, display: Mapping[str, str]) -> Sequence[Mark]:
     """Return what was read in a report; `display` is finding key -> name."""
     return [*_findings(report, display), *_next_steps(report), *_urgent(report, display)]
 
 
-def _findings(report: StructuredReport, display: dict[str, str]) -> list[Mark]:
+def _findings(report: StructuredReport, display: Mapping[str, str]) -> list[Mark]:
     marks = []
     for mention in report.findings:
         details = [mention.laterality, mention.location, mention.severity, mention.change]
@@ -91,7 +96,7 @@ def _next_steps(report: StructuredReport) -> list[Mark]:
     ]
 
 
-def _urgent(report: StructuredReport, display: dict[str, str]) -> list[Mark]:
+def _urgent(report: StructuredReport, display: Mapping[str, str]) -> list[Mark]:
     within = {1: "minutes", 2: "hours", 3: "days"}
     marks = [
         Mark("critical", c.start, c.end, f"to be told within {within[c.urgency]}: {display.get(c.finding, c.finding)}")

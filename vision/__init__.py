@@ -5,7 +5,9 @@ The story in the order of the data: read -> gate -> prepare -> encode -> explain
 
 from __future__ import annotations
 
+from vision.analyze import Analyzer
 from vision.errors import ModelVerificationError, UnreadableImageError, VisionError
+from vision.files import analyze_files
 from vision.radiograph import Radiograph
 from vision.read import read_radiograph
 from vision.render import heatmap_png, render_png
@@ -13,12 +15,14 @@ from vision.result import ImagingResult
 from vision.technique import Technique
 
 __all__ = [
+    "Analyzer",
     "ImagingResult",
     "ModelVerificationError",
     "Radiograph",
     "Technique",
     "UnreadableImageError",
     "VisionError",
+    "analyze_files",
     "heatmap_png",
     "read_radiograph",
     "render_png",

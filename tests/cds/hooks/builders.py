@@ -75,7 +75,7 @@ def bundle(*resources: Json, next_page: str | None = None) -> Json:
     return {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": r} for r in resources], **links}
 
 
-def patient(identifier: str = "p1", **changes: Any) -> Json:
+def patient(identifier: str = "p1", /, **changes: Any) -> Json:
     return {
         "resourceType": "Patient",
         "id": identifier,

@@ -24,7 +24,27 @@ SERVICES = {
     "chest-imaging-risk": ("patient-view", "order-sign"),
     "follow-up-tracker": ("patient-view", "encounter-discharge"),
 }
-KEYS = ["resourceType", "id", "entry", "resource", "code", "coding", "system", "subject", "reference", "status", "valueQuantity", "value", "unit", "effectiveDateTime", "link", "relation", "url", "identifier", "issue"]
+KEYS = [
+    "resourceType",
+    "id",
+    "entry",
+    "resource",
+    "code",
+    "coding",
+    "system",
+    "subject",
+    "reference",
+    "status",
+    "valueQuantity",
+    "value",
+    "unit",
+    "effectiveDateTime",
+    "link",
+    "relation",
+    "url",
+    "identifier",
+    "issue",
+]
 ODD = st.recursive(
     st.none()
     | st.booleans()

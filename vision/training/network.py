@@ -81,7 +81,7 @@ class ExportedEnsemble(nn.Module):
     """Several trained networks as one: mean logits, mean class-activation maps, features of the first.
 
     forward: images [N, 3, H, W] -> logits [N, K], maps [N, K, h, w] (the head applied at each place, so that their
-    mean is the logits), embedding [N, 1280]
+    mean is the logits), embedding [N, 1280], logits of each member [N, M, K]
     """
 
     def __init__(self, members: Sequence[ChestNetwork]) -> None:
@@ -89,15 +89,15 @@ class ExportedEnsemble(nn.Module):
         self.early = members[0].early
         self.members = nn.ModuleList(members)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         early = self.early(images)
-        maps, embedding = [], None
-        for member in self.members:
-            features = member.late(early)
-            if embedding is None:
-                embedding = features.mean((2, 3))
-            weight = member.head.weight[:, :, None, None]
-            maps.append(nn.functional.conv2d(features, weight, member.head.bias))
-        mean = torch.stack(maps).mean(0)
-        assert embedding is not None
-        return mean.mean((2, 3)), mean, embedding
+        features = [member.late(early) for member in self.members]
+        maps = torch.stack(
+            [
+                nn.functional.conv2d(seen, member.head.weight[:, :, None, None], member.head.bias)
+                for member, seen in zip(self.members, features, strict=True)
+            ],
+            dim=1,
+        )
+        mean = maps.mean(1)
+        return mean.mean((2, 3)), mean, features[0].mean((2, 3)), maps.mean((3, 4))

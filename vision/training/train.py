@@ -7,11 +7,10 @@ its patient.
 from __future__ import annotations
 
 import copy
-import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +19,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vision.prepare import Preparation, normalised, resized
+from vision.evaluation.films import folds_of
+from vision.prepare import Preparation
 from vision.training.augment import Augmentation
-from vision.training.datasets import FilmSet, fold_of
+from vision.training.datasets import FilmSet
 from vision.training.network import ChestNetwork
 
 Progress = Callable[[int, int, float], None]
@@ -33,7 +33,8 @@ class Recipe:
     """Everything that decides a training run.
 
     places  weight of the loss on the radiologists' boxes
-    start   file of a network trained on another task whose layers are the first weights; None: ImageNet
+    start   folder of checkpoints of another task; the layers of its network of the same fold are the first weights;
+            None: ImageNet
     """
 
     size: int = 224
@@ -58,19 +59,20 @@ def train_fold(
     progress  called with (step, steps, loss)
     """
     torch.manual_seed(recipe.seed + fold)
-    chosen = np.array([fold_of(group, recipe.folds) != fold for group in films.groups])
-    index = np.flatnonzero(chosen)
-    network = ChestNetwork(len(films.labels)).to(memory_format=torch.channels_last)
+    index = np.flatnonzero(folds_of(films.groups, recipe.folds) != fold)
+    network = ChestNetwork(len(films.labels))
+    network.to(memory_format=torch.channels_last)
     if recipe.start is not None:
-        _start_from(network, Path(recipe.start))
-    average = copy.deepcopy(network).eval()
+        _start_from(network, checkpoint_of(Path(recipe.start), fold))
+    average = copy.deepcopy(network)
+    average.eval()
     early = FixedLayers(network, recipe.size)
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=recipe.rate, weight_decay=recipe.weight_decay)
     steps_per_epoch = int(films.rate[index].sum()) // recipe.batch
     steps = steps_per_epoch * recipe.epochs
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _warm_cosine(step, steps))
-    checkpoint = folder / f"fold{fold}.pt"
+    checkpoint = checkpoint_of(folder, fold)
     first = _resume(checkpoint, network, average, optimiser, schedule)
     augment = Augmentation(
         Preparation(size=recipe.size), recipe.seed * 1000 + fold * 100 + first, degrade=recipe.degrade
@@ -92,31 +94,16 @@ def train_fold(
     return average
 
 
-def predict(network: ChestNetwork, films: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
-    """Return logits [N, K] of stored films."""
-    preparation = Preparation(size=size)
+def load_fold(labels: int, folder: Path, fold: int) -> ChestNetwork:
+    """Return the averaged network of a finished fold."""
+    network = ChestNetwork(labels)
+    network.load_state_dict(torch.load(checkpoint_of(folder, fold), weights_only=True)["average"])
     network.eval()
-    early = FixedLayers(network, size)
-    outputs = []
-    with torch.inference_mode():
-        for start in range(0, len(films), 32):
-            some = films[start : start + 32]
-            images = [normalised(resized(film.astype(np.float32) / 255, size), preparation) for film in some]
-            outputs.append(network.read(early(np.stack(images)))[0].numpy())
-    return np.concatenate(outputs)
+    return network
 
 
-def train(films: FilmSet, recipe: Recipe, folder: Path, *, progress: Progress | None = None) -> NDArray[np.float32]:
-    """Train every fold; returns the out-of-fold logits [N, K], also written to `out_of_fold.npy`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "recipe.json").write_text(json.dumps(asdict(recipe)))
-    logits = np.full((len(films.films), len(films.labels)), np.nan, np.float32)
-    for fold in range(recipe.folds):
-        network = train_fold(films, recipe, fold, folder, progress=progress)
-        held_out = np.array([fold_of(group, recipe.folds) == fold for group in films.groups])
-        logits[held_out] = predict(network, films.films[held_out], recipe.size)
-        np.save(folder / "out_of_fold.npy", logits)
-    return logits
+def checkpoint_of(folder: Path, fold: int) -> Path:
+    return folder / f"fold{fold}.pt"
 
 
 @dataclass(frozen=True)

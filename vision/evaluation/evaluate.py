@@ -1,0 +1,104 @@
+"""Model folders and labelled films -> the figures of their cards, measured again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from vision.card import ModelCard
+from vision.encode import Encoder
+from vision.errors import VisionError
+from vision.evaluation.figures import (
+    Cases,
+    against_normal,
+    at_cut_off,
+    cases_of,
+    cross_fitted,
+    figures_of,
+    operating_point,
+    source_control,
+    subgroups_of,
+    with_calibration,
+)
+from vision.evaluation.films import LabelledFilms, adult_films, own_films, paediatric_films
+from vision.evaluation.metrics import Floats
+from vision.evaluation.unseen import Progress, unseen_logits
+
+MODELS = Path(__file__).parents[1] / "models"
+_DEVELOPMENT = {
+    "adult": ("chest/nih/labels.csv", adult_films),
+    "paediatric": ("chest/paediatric_pneumonia/labels.csv", paediatric_films),
+}
+
+
+class NoFilmsError(VisionError):
+    """The folder holds neither the development sets nor a hospital's own labels.csv with a finding of the model."""
+
+
+def evaluate(
+    data: Path, *, model: Path | None = None, threads: int = 1, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Return the figures of models on labelled films, by population, then by finding, with 95 % intervals.
+
+    data   the development sets (chest/nih and so on; each film by the member that has not seen its patient), or a
+           hospital's own folder: images/ and labels.csv with file, patient and finding keys
+    model  a model folder in place of the packaged ones
+
+    Raises NoFilmsError when there is nothing to measure on, ModelVerificationError for a model that does not match its
+    card, FileNotFoundError for a film that cannot be read.
+    """
+    folders = [MODELS / name for name in _DEVELOPMENT] if model is None else [model]
+    figures: dict[str, Any] = {}
+    for folder in folders:
+        encoder = Encoder.load(folder, threads)
+        films = _films(data, encoder.card)
+        if films is not None:
+            figures[encoder.card.population.name] = _figures(encoder, films, progress)
+    if not figures:
+        raise NoFilmsError("no development set and no labels.csv with a finding of the model in the folder")
+    return figures
+
+
+def _films(data: Path, card: ModelCard) -> LabelledFilms | None:
+    marker, load = _DEVELOPMENT[card.population.name]
+    if (data / marker).is_file():
+        return load(data)
+    if (data / "labels.csv").is_file():
+        films = own_films(data, card.labels)
+        return films if (films.targets == films.targets).any() else None
+    return None
+
+
+def _figures(encoder: Encoder, films: LabelledFilms, progress: Progress | None) -> dict[str, Any]:
+    card, logits = encoder.card, unseen_logits(encoder, films, progress)
+    findings = {}
+    for label in card.labels:
+        cases = cases_of(films, logits, label, card.members)
+        if len(set(cases.outcome)) < 2:
+            continue
+        fitted = card.calibration[label]
+        scores = cross_fitted(cases) if films.seen else with_calibration(cases, fitted.slope, fitted.intercept)
+        findings[label] = {
+            **figures_of(cases, scores),
+            "served": label in card.served,
+            "operating_point": _operating_point(card, label, films, cases, scores),
+            "against_normal_only": against_normal(cases),
+            "source_among_negatives": source_control(cases),
+            "subgroups": subgroups_of(cases) if label in card.served else {},
+        }
+    return {
+        "model": {"id": card.id, "version": card.version, "sha256": card.sha256},
+        "out_of_fold": films.seen,
+        "findings": findings,
+    }
+
+
+def _operating_point(
+    card: ModelCard, label: str, films: LabelledFilms, cases: Cases, scores: Floats
+) -> dict[str, Any] | None:
+    """Return how the cut-off does: on films the model was made from, by the cut-off of the other folds."""
+    if label not in card.thresholds:
+        return None
+    if films.seen:
+        return operating_point(cases, scores)
+    return {"value": card.thresholds[label]["value"], **at_cut_off(cases, scores, card.thresholds[label]["value"])}

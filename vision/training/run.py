@@ -1,0 +1,205 @@
+"""Labelled films -> a model folder that serves: train the folds, export them, measure out of fold, write the card.
+
+    python -m vision.training.run paediatric --data DATA --out FOLDER
+    python -m vision.training.run adult --data DATA --out FOLDER --start PAEDIATRIC_FOLDER/checkpoints
+
+A run that was cut off goes on from its checkpoints when started again with the same folders.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import openvino
+import torch
+
+from vision.card import Calibration, Golden, ModelCard, combined_sha256, hashes, write_card
+from vision.encode import Encoder
+from vision.evaluation.films import LabelledFilms, adult_films, paediatric_films
+from vision.evaluation.measure import Measured, measured
+from vision.evaluation.unseen import unseen_logits
+from vision.prepare import Preparation, golden_film
+from vision.training.cards import WORDS
+from vision.training.datasets import film_set
+from vision.training.export import export
+from vision.training.train import Recipe, load_fold, train_fold
+
+Say = Callable[[str], None]
+
+VERSION = "1.0.0"
+GOLDEN_SIDE = 512
+RECIPES = {"adult": Recipe(epochs=8), "paediatric": Recipe(epochs=1)}
+FILMS: dict[str, Callable[[Path], LabelledFilms]] = {"adult": adult_films, "paediatric": paediatric_films}
+
+
+def train_model(
+    task: str | None,
+    data: Path,
+    out: Path,
+    *,
+    say: Say,
+    epochs: int | None = None,
+    start: Path | None = None,
+    workers: int = 2,
+) -> dict[str, Any]:
+    """Train a model, write its folder and return its card.
+
+    task     adult or paediatric
+    data     folder with the development sets (`vision.evaluation.films`)
+    out      becomes the model folder; its `checkpoints` let a run that was cut off go on
+    epochs   None: those of the packaged model
+    start    folder of checkpoints of another task to start from; None: ImageNet
+    workers  folds trained at a time, one thread each
+
+    Raises ValueError for another task.
+    """
+    if task not in RECIPES:
+        raise ValueError(f"vision has the tasks {', '.join(RECIPES)}")
+    recipe = replace(RECIPES[task], start=None if start is None else str(start))
+    if epochs is not None:
+        recipe = replace(recipe, epochs=epochs)
+    films = FILMS[task](data)
+    checkpoints = out / "checkpoints"
+    train_folds(films, recipe, checkpoints, workers, say)
+    return finish(task, films, recipe, checkpoints, out, say).model_dump(mode="json")
+
+
+def train_folds(films: LabelledFilms, recipe: Recipe, checkpoints: Path, workers: int, say: Say) -> None:
+    """Train the networks of all folds, each in a process of its own with one thread."""
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        runs = [pool.submit(_train_fold, films, recipe, fold, checkpoints) for fold in range(recipe.folds)]
+        told: dict[int, str] = {}
+        while not all(run.done() for run in runs):
+            _tell(checkpoints, runs, told, say)
+            time.sleep(1)
+        for run in runs:
+            run.result()
+
+
+def finish(task: str, films: LabelledFilms, recipe: Recipe, checkpoints: Path, out: Path, say: Say) -> ModelCard:
+    """Export trained folds, measure them out of fold, and write the card; returns it, verified."""
+    say("exporting")
+    members = [load_fold(len(films.labels), checkpoints, fold) for fold in range(recipe.folds)]
+    export(members, recipe.size, out)
+    compiled = openvino.Core().compile_model(out / "model.xml", "CPU", {"INFERENCE_NUM_THREADS": 1})
+    encoder = Encoder(_draft(task, films, recipe, out), compiled)
+    say("measuring films by the member that has not seen their patient")
+    logits = unseen_logits(encoder, films)
+    say("resampling patients")
+    words = WORDS[task]
+    figures = measured(films, logits, recipe.folds, untrusted=words.untrusted, without_cut_off=words.without_cut_off)
+    (out / "LICENSE").write_text(words.licence_text, "utf-8")
+    write_card(out, _with_golden(_complete(encoder.card, figures), compiled))
+    card = Encoder.load(out, threads=1).card
+    say(f"serves: {', '.join(card.served)}")
+    return card
+
+
+def _train_fold(films: LabelledFilms, recipe: Recipe, fold: int, checkpoints: Path) -> None:
+    torch.set_num_threads(1)
+    log = checkpoints / f"fold{fold}.jsonl"
+
+    def progress(step: int, steps: int, loss: float) -> None:
+        if step % 10 == 0 or step == steps:
+            with log.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"fold": fold, "step": step, "steps": steps, "loss": round(loss, 4)}) + "\n")
+
+    train_fold(film_set(films), recipe, fold, checkpoints, progress=progress)
+
+
+def _tell(checkpoints: Path, runs: list[Future[None]], told: dict[int, str], say: Say) -> None:
+    for fold in range(len(runs)):
+        log = checkpoints / f"fold{fold}.jsonl"
+        last = log.read_text("utf-8").splitlines()[-1:] if log.is_file() else []
+        if last and told.get(fold) != last[0]:
+            told[fold] = last[0]
+            at = json.loads(last[0])
+            say(f"fold {fold}: step {at['step']} of {at['steps']}, loss {at['loss']}")
+
+
+def _draft(task: str, films: LabelledFilms, recipe: Recipe, out: Path) -> ModelCard:
+    """Return the card before anything is measured: scores are the plain sigmoid."""
+    words, files = WORDS[task], hashes(out)
+    started = "" if recipe.start is None else " --start PAEDIATRIC_FOLDER/checkpoints"
+    return ModelCard(
+        id=f"vision-{task}",
+        version=VERSION,
+        title=words.title,
+        licence=words.licence,
+        labels=films.labels,
+        served=(),
+        tried={},
+        input=Preparation(size=recipe.size).as_card(),
+        members=recipe.folds,
+        population=words.population,
+        calibration={label: Calibration(slope=1, intercept=0) for label in films.labels},
+        prevalence={},
+        thresholds={},
+        bound_to={"sha256": combined_sha256(files), "precision": "weights fp16, arithmetic of the processor's default"},
+        training_data=words.training_data,
+        metrics={},
+        subgroups={},
+        limits=words.limits,
+        files=files,
+        golden=Golden(side=GOLDEN_SIDE, scores=dict.fromkeys(films.labels, 0.5)),
+        printed_by=f"cds evaluate vision --data DATA; made by python -m vision.training.run {task} --data DATA "
+        f"--out FOLDER --epochs {recipe.epochs}{started}",
+    )
+
+
+def _complete(draft: ModelCard, figures: Measured) -> ModelCard:
+    return draft.model_copy(
+        update={
+            "served": figures.served,
+            "tried": figures.tried,
+            "calibration": {name: Calibration(slope=a, intercept=b) for name, (a, b) in figures.calibration.items()},
+            "prevalence": figures.prevalence,
+            "thresholds": figures.thresholds,
+            "metrics": figures.metrics,
+            "subgroups": figures.subgroups,
+        }
+    )
+
+
+def _with_golden(card: ModelCard, compiled: openvino.CompiledModel) -> ModelCard:
+    scores = Encoder(card, compiled).encode(golden_film(GOLDEN_SIDE)).scores
+    rounded = {label: round(score, 5) for label, score in scores.items()}
+    return card.model_copy(update={"golden": Golden(side=GOLDEN_SIDE, scores=rounded)})
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("task", choices=sorted(RECIPES))
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--start", type=Path)
+    parser.add_argument("--workers", type=int, default=2)
+    given = parser.parse_args(arguments)
+
+    def say(line: str) -> None:
+        sys.stderr.write(line + "\n")
+
+    train_model(
+        given.task,
+        given.data,
+        given.out,
+        say=say,
+        epochs=given.epochs,
+        start=given.start,
+        workers=given.workers,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -12,7 +12,7 @@ from nlp.embedding import embed
 from nlp.language import LanguageGate
 from nlp.offsets import OriginalSpans
 from nlp.pipeline import build_pipeline
-from nlp.reading import DraftMention, Reading, ReportContext, reading_of
+from nlp.reading import DraftMention, Reading, ReportContext, reading_of, sentence_span
 from nlp.result import Assertion, StructuredReport
 from nlp.source import SourceText, read_source
 from nlp.tokens import read_stream
@@ -61,6 +61,17 @@ class Extractor:
                 doc = component(doc)
             reading = reading_of(doc)
         return self._result(source, reading, stamp)
+
+    def sentences(self, text: str) -> list[tuple[str, int, int]]:
+        """Section, start and end of every sentence, as the pipeline splits a text (plain text only)."""
+        reading = Reading(text, read_stream(text, self._forms), ReportContext())
+        with self._turn, self.pipeline.memory_zone():
+            doc = self.pipeline.make_doc(text)
+            doc.user_data["reading"] = reading
+            for name in ("report_sections", "report_sentences"):
+                doc = self.pipeline.get_pipe(name)(doc)
+        spans = [sentence_span(reading, number) for number in range(len(reading.sentences))]
+        return [(part.section, *span) for part, span in zip(reading.sentences, spans, strict=True)]
 
     def assertion_of(self, text: str, start: int, end: int) -> Assertion:
         """What the text says of the words `text[start:end]`, whatever they name (plain text only).

@@ -10,6 +10,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from cds.configuration import Configs
 from cds.errors import ConfigurationError
 from cds.models import Models
@@ -51,7 +53,13 @@ def trained(package: str, task: str | None, data: Path, out: Path, *, say: Say) 
         from fusion.training.deterioration_card import train_deterioration
 
         return train_deterioration(data, out, say=say).model_dump(mode="json")
-    raise ConfigurationError(f"task {task} cannot be trained yet")
+    if task == "severity":
+        from fusion.training.severity_card import train_severity
+
+        return train_severity(_severity_cases(data), out, say=say).model_dump(mode="json")
+    from fusion.training.findings import train_findings
+
+    return train_findings(_csv(data), out, say=say).model_dump(mode="json")
 
 
 def model_sha256(settings: Settings, model: str) -> str:
@@ -96,10 +104,32 @@ def _deterioration(data: Path, model: Path | None) -> dict[str, Any]:
     return evaluate_deterioration(data, model=model)
 
 
+def _severity(data: Path, model: Path | None) -> dict[str, Any]:
+    from fusion.evaluation.severity import cases_of, evaluate_severity
+
+    return evaluate_severity(cases_of(_severity_cases(data)), model=model)
+
+
+def _severity_cases(data: Path) -> pd.DataFrame:
+    """Return the cohort of a folder (cohort.csv, images/) with its features."""
+    from cds.severity_table import severity_table
+
+    settings = load_settings()
+    return severity_table(_csv(data / "cohort.csv"), data / "images", Models(settings, Configs(settings.config_dir)))
+
+
+def _csv(file: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(file)
+    except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{file}: not a readable CSV file ({type(error).__name__})") from None
+
+
 _EVALUATIONS: dict[str, Callable[[Path, Path | None], dict[str, Any]]] = {
     "vision": _vision,
     "nlp": _nlp,
     "deterioration": _deterioration,
+    "severity": _severity,
 }
 
 
@@ -110,7 +140,7 @@ def _draw(subject: str, figures: dict[str, Any], picture: Path) -> None:
         classes = figures["openi"]["classes"] if "openi" in figures else {"negated": figures["negex"]["negated"]}
         draw_bars({name: {"value": entry["f1"]} for name, entry in classes.items()}, "F1 of report labels", picture)
     else:
-        draw_calibration(figures["calibration"], f"{subject}, {figures['stays']} stays", picture)
+        draw_calibration(figures["calibration"], f"{subject}, {figures['stays']} cases", picture)
 
 
 def _trained_vision(task: str | None, data: Path, out: Path, say: Say) -> dict[str, Any]:

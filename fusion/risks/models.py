@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from fusion.assessment import RiskResult
+from fusion.assessment import Evidence, InputUsed, RiskResult
 from fusion.errors import ModelError
 from fusion.facts import Patient
 from fusion.modalities import ImagingInput, ReportInput
-from fusion.risks import deterioration, intensive_care
+from fusion.risks import deterioration, intensive_care, severity, severity_features, severity_patient
 from fusion.risks.card import ModelCard
 from fusion.risks.deterioration import DeteriorationModel
 from fusion.risks.events import stays_of
+from fusion.risks.severity import SeverityModel
 
 PACKAGED = Path(__file__).parents[1] / "models"
 
 State = Literal["served", "off", "refused"]
+_Model = TypeVar("_Model", DeteriorationModel, SeverityModel)
+_MODALITY_WORDS = {"image": "imaging", "text": "report", "record": "record"}
 
 
 class ModelStatus(BaseModel):
@@ -45,20 +49,26 @@ class ModelStatus(BaseModel):
 class RiskModels:
     """Verified models, and what became of each."""
 
-    def __init__(self, deterioration_model: DeteriorationModel | None, statuses: Mapping[str, ModelStatus]) -> None:
+    def __init__(
+        self,
+        deterioration_model: DeteriorationModel | None,
+        severity_model: SeverityModel | None,
+        statuses: Mapping[str, ModelStatus],
+    ) -> None:
         self._deterioration = deterioration_model
+        self._severity = severity_model
         self._statuses = dict(statuses)
 
     @classmethod
     def load(cls, folder: Path | None = None) -> RiskModels:
         """Return the models in a folder (default: those packaged); a bad one is refused, with the reason."""
-        path = (folder or PACKAGED) / deterioration.NAME
-        try:
-            model = DeteriorationModel.load(path)
-        except ModelError as error:
-            refusal = ModelStatus(id=deterioration.NAME, state="refused", reason=str(error))
-            return cls(None, {deterioration.NAME: refusal})
-        return cls(model if model.card.enabled else None, {deterioration.NAME: ModelStatus.of(model.card)})
+        root = folder or PACKAGED
+        statuses: dict[str, ModelStatus] = {}
+        return cls(
+            _served(root, deterioration.NAME, DeteriorationModel.load, statuses),
+            _served(root, severity.NAME, SeverityModel.load, statuses),
+            statuses,
+        )
 
     def status(self) -> list[dict[str, Any]]:
         """Return a row per model: id, version, sha256, state (served, off or refused) and reason."""
@@ -68,39 +78,88 @@ class RiskModels:
         self, patient: Patient, imaging: ImagingInput | None, report: ReportInput | None, at: datetime
     ) -> tuple[RiskResult, ...]:
         """Return the learned risks of a patient at a time; outside their population they say so."""
-        return (self._of_deterioration(patient, at),)
+        return self._of_deterioration(patient, at), self._of_severity(patient, imaging, report, at)
 
     def _of_deterioration(self, patient: Patient, at: datetime) -> RiskResult:
         model = self._deterioration
         if model is None:
-            status = self._statuses[deterioration.NAME]
-            return RiskResult(
-                name=deterioration.NAME,
-                title="In-hospital death (intensive care)",
-                status="not_served",
-                reason=status.reason,
-                outcome="in-hospital death",
-                population="adult intensive care",
-                model=deterioration.NAME,
-                model_version=status.version or "",
-                sha256=status.sha256 or "",
-            )
-        base = RiskResult(
-            name=deterioration.NAME,
-            title=model.card.title,
-            status="not_applicable",
-            reason=intensive_care.reason_outside(patient, at),
-            outcome=model.card.outcome,
-            population=model.card.population,
-            modalities=("record",),
-            model=model.card.id,
-            model_version=model.card.version,
-            sha256=model.sha256,
-        )
+            return self._not_served(deterioration.NAME, "In-hospital death (intensive care)", "adult intensive care")
+        base = _of_card(model.card, model.sha256, intensive_care.reason_outside(patient, at), ("record",))
         stay = intensive_care.stay_of(patient, at)
         if base.reason is not None or stay is None or stay.start is None:
             return base
         return _within_stay(model, base, patient, stay.start, at)
+
+    def _of_severity(
+        self, patient: Patient, imaging: ImagingInput | None, report: ReportInput | None, at: datetime
+    ) -> RiskResult:
+        model = self._severity
+        if model is None:
+            return self._not_served(severity.NAME, "Intensive care or intubation", "adults with viral pneumonia")
+        base = _of_card(model.card, model.sha256, severity_patient.reason_outside(patient, at), ())
+        if base.reason is not None:
+            return base
+        row = severity_patient.features_of(patient, imaging, report, at)
+        (modalities,) = severity_features.present(pd.DataFrame([row]))
+        probability = float(model.probability(pd.DataFrame([row]))[0])
+        return base.model_copy(
+            update={
+                "status": "ok",
+                "probability": round(probability, 4),
+                "modalities": tuple(_MODALITY_WORDS[name] for name in modalities),
+                "inputs": tuple(
+                    InputUsed(
+                        name=item.key,
+                        value=item.value,
+                        unit=item.unit,
+                        at=item.at,
+                        evidence=Evidence(kind="record", reference=item.reference, detail=item.key),
+                    )
+                    for item in severity_patient.observed(patient, at)
+                ),
+                "missing": tuple(name for name in severity_features.COLUMNS if math.isnan(row[name])),
+            }
+        )
+
+    def _not_served(self, name: str, title: str, population: str) -> RiskResult:
+        status = self._statuses[name]
+        return RiskResult(
+            name=name,
+            title=title,
+            status="not_served",
+            reason=status.reason,
+            outcome=title[0].lower() + title[1:],
+            population=population,
+            model=name,
+            model_version=status.version or "",
+            sha256=status.sha256 or "",
+        )
+
+
+def _served(root: Path, name: str, load: Callable[[Path], _Model], statuses: dict[str, ModelStatus]) -> _Model | None:
+    """Return a model that is to be served, and note what became of it."""
+    try:
+        model = load(root / name)
+    except ModelError as error:
+        statuses[name] = ModelStatus(id=name, state="refused", reason=str(error))
+        return None
+    statuses[name] = ModelStatus.of(model.card)
+    return model if model.card.enabled else None
+
+
+def _of_card(card: ModelCard, sha256: str, reason: str | None, modalities: tuple[str, ...]) -> RiskResult:
+    return RiskResult(
+        name=card.id,
+        title=card.title,
+        status="not_applicable",
+        reason=reason,
+        outcome=card.outcome,
+        population=card.population,
+        modalities=modalities,
+        model=card.id,
+        model_version=card.version,
+        sha256=sha256,
+    )
 
 
 def _within_stay(

@@ -1,0 +1,1 @@
+"""Training of the fusion models from tables; never imported when serving."""

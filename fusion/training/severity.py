@@ -1,0 +1,172 @@
+"""Trains the multimodal risk of severity, and measures it beside each modality alone on the same folds.
+
+Repeated cross-validation by patient; one film per patient. Every figure comes from predictions of models that have not
+seen the patient, their calibration included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xgboost
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
+
+from fusion.evaluation.metrics import RESAMPLES, Ints, auroc, calibration_error, difference, measure
+from fusion.risks.boosters import THREADS
+from fusion.risks.events import Array
+from fusion.risks.severity import subset_name
+from fusion.risks.severity_features import (
+    MODALITIES,
+    SUBSETS,
+    Projection,
+    embeddings_of,
+    matrix_of,
+    present,
+    with_only,
+)
+
+FUSED = subset_name(MODALITIES)
+
+
+def _parameters() -> dict[str, Any]:
+    return {
+        "objective": "binary:logistic", "tree_method": "hist", "nthread": THREADS, "max_depth": 2, "eta": 0.05,
+        "subsample": 0.7, "colsample_bytree": 0.4, "min_child_weight": 1, "lambda": 5,
+    }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides what is trained and how it is measured."""
+
+    components: int = 8
+    rounds: int = 80
+    boosters: int = 3
+    repeats: int = 5
+    folds: int = 5
+    seed: int = 7
+    parameters: Mapping[str, Any] = field(default_factory=_parameters)
+
+
+@dataclass(frozen=True)
+class CrossValidated:
+    """Raw log-odds of patients by models that have not seen them, mean over repeats.
+
+    fused   per set of modalities, of the one model trained with modalities left out
+    single  per modality, of a model trained on nothing else
+    """
+
+    fused: dict[str, Array]
+    single: dict[str, Array]
+
+
+def fit(matrix: pd.DataFrame, outcome: Ints, recipe: Recipe, *, dropout: bool, seed: int) -> xgboost.Booster:
+    """Return a booster; with dropout each patient counts once, shared over the sets of modalities that are there."""
+    sets = SUBSETS if dropout else (MODALITIES,)
+    copies = [with_only(matrix, subset) for subset in sets]
+    weights = [np.array([set(subset) <= set(known) for known in present(matrix)], dtype=np.float64) for subset in sets]
+    if not dropout:
+        weights = [np.ones(len(matrix))]
+    total = np.maximum(np.sum(weights, axis=0), 1)
+    balance = np.where(outcome == 1, 0.5 / max(outcome.mean(), 1e-9), 0.5 / max(1 - outcome.mean(), 1e-9))
+    weight = np.concatenate([part / total * balance for part in weights])
+    rows = np.flatnonzero(weight)
+    table = pd.concat(copies, ignore_index=True).iloc[rows]
+    data = xgboost.DMatrix(
+        table.to_numpy(np.float32),
+        np.tile(outcome, len(sets))[rows],
+        weight=weight[rows],
+        feature_names=list(table.columns),
+        nthread=THREADS,
+    )
+    return xgboost.train({**recipe.parameters, "seed": seed}, data, num_boost_round=recipe.rounds)
+
+
+def cross_validated(table: pd.DataFrame, outcome: Ints, recipe: Recipe) -> CrossValidated:
+    """Return what models say of patients they have not seen; the projection, too, is fitted without them."""
+    fused = {subset_name(subset): np.zeros(len(outcome)) for subset in SUBSETS}
+    single = {name: np.zeros(len(outcome)) for name in MODALITIES}
+    for repeat in range(recipe.repeats):
+        folds = StratifiedKFold(recipe.folds, shuffle=True, random_state=recipe.seed + repeat)
+        for train, test in folds.split(np.zeros(len(outcome)), outcome):
+            projection = Projection.fitted(embeddings_of(table.iloc[train]), recipe.components)
+            seen, unseen = matrix_of(table.iloc[train], projection), matrix_of(table.iloc[test], projection)
+            seed = recipe.seed + repeat
+            together = fit(seen, outcome[train], recipe, dropout=True, seed=seed)
+            for subset in SUBSETS:
+                fused[subset_name(subset)][test] += margin(together, with_only(unseen, subset)) / recipe.repeats
+            for name in MODALITIES:
+                alone = fit(with_only(seen, (name,)), outcome[train], recipe, dropout=False, seed=seed)
+                single[name][test] += margin(alone, with_only(unseen, (name,))) / recipe.repeats
+    return CrossValidated(fused, single)
+
+
+def margin(booster: xgboost.Booster, matrix: pd.DataFrame) -> Array:
+    data = xgboost.DMatrix(matrix.to_numpy(np.float32), feature_names=list(matrix.columns), nthread=THREADS)
+    return np.asarray(booster.predict(data, output_margin=True), dtype=np.float64)
+
+
+def calibrations(raw: Mapping[str, Array], known: Sequence[tuple[str, ...]], outcome: Ints) -> dict[str, Any]:
+    """Return slope and intercept per set of modalities, fitted where all of them are there, shrunk (C = 1)."""
+    fitted = {}
+    for subset in SUBSETS:
+        rows = [number for number, modalities in enumerate(known) if set(subset) <= set(modalities)]
+        rows = rows if len(set(outcome[rows])) == 2 else list(range(len(outcome)))
+        name = subset_name(subset)
+        model = LogisticRegression(C=1.0).fit(raw[name][rows][:, None], outcome[rows])
+        fitted[name] = {
+            "slope": float(model.coef_[0, 0]),
+            "intercept": float(model.intercept_[0]),
+            "patients": len(rows),
+            "severe": int(outcome[rows].sum()),
+        }
+    return fitted
+
+
+def side_by_side(outcome: Ints, predicted: CrossValidated, *, resamples: int = RESAMPLES) -> dict[str, Any]:
+    """Return AUROC of the fused and of each single model with 95 % intervals, and their paired differences."""
+    fused = predicted.fused[FUSED]
+    models = {"fused": fused, **{f"{name} only": values for name, values in predicted.single.items()}}
+    probability = _cross_calibrated(fused, outcome)
+    return {
+        "patients": len(outcome),
+        "severe": int(outcome.sum()),
+        "auroc": {
+            name: measure(outcome, values, metrics={"auroc": auroc}, resamples=resamples)["auroc"]
+            for name, values in models.items()
+        },
+        "fused_minus": {
+            name: difference(outcome, fused, values, resamples=resamples)
+            for name, values in models.items()
+            if name != "fused"
+        },
+        "fused_calibration": measure(
+            outcome, probability, metrics={"calibration_error": calibration_error}, resamples=resamples
+        )["calibration_error"],
+        "fused_with_modalities_hidden": {
+            name: measure(outcome, values, metrics={"auroc": auroc}, resamples=resamples)["auroc"]
+            for name, values in predicted.fused.items()
+            if name != FUSED
+        },
+    }
+
+
+def best_single(figures: Mapping[str, Any]) -> str:
+    """Return the name of the single-modality model with the highest AUROC."""
+    return max(
+        (name for name in figures["auroc"] if name != "fused"), key=lambda name: float(figures["auroc"][name]["value"])
+    )
+
+
+def _cross_calibrated(raw: Array, outcome: Ints, folds: int = 5) -> Array:
+    probability = np.zeros(len(outcome))
+    splits = StratifiedKFold(folds, shuffle=True, random_state=1).split(np.zeros(len(outcome)), outcome)
+    for train, test in splits:
+        model = LogisticRegression(C=1.0).fit(raw[train][:, None], outcome[train])
+        probability[test] = model.predict_proba(raw[test][:, None])[:, 1]
+    return probability

@@ -16,6 +16,7 @@ from cds.api.access import KeyAccess
 from cds.api.hooks import mount_hooks
 from cds.api.problems import install_problem_handlers
 from cds.api.v1 import v1_router
+from cds.api.verdicts import verdicts_router
 from cds.hooks.limits import BodyLimitMiddleware
 from cds.pages import mount_pages
 from cds.service import Service
@@ -34,6 +35,7 @@ def create_app(service: Service) -> FastAPI:
     install_problem_handlers(app)
     access = KeyAccess(service.settings.api_keys)
     app.include_router(v1_router(service), dependencies=[Depends(access)])
+    app.include_router(verdicts_router(service), dependencies=[Depends(access)])
     mount_hooks(app, service)
     mount_pages(app, service, access)
     _add_health(app, service)

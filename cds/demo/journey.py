@@ -26,7 +26,7 @@ from cds.demo.record import (
 from cds.demo.state import DemoState
 from cds.errors import DemoError
 
-_RESULT_SECONDS = 180.0
+_RESULT_SECONDS = 300.0
 _POLL_SECONDS = 0.1
 _Json = dict[str, Any]
 

@@ -30,7 +30,7 @@ from cds.settings import PREFIX, Settings, load_settings
 
 HOST = "127.0.0.1"
 CLIENT = "demo"
-_START_SECONDS = 60.0
+_START_SECONDS = 120.0
 _ANSWER_SECONDS = 60.0
 _KEY_SET = "demo-ehr.jwks.json"
 
@@ -86,6 +86,7 @@ def _settings(state: DemoState, port: int, key: str, signing_key: SigningKey) ->
         port=port,
         api_keys={CLIENT: SecretStr(key)},
         jwt_issuers={ISSUER: str(key_set.resolve())},
+        worker_niceness=0,
         log_level="error",
     )
 

@@ -20,6 +20,7 @@ from cds.store.films import StoredFilm, film_by_id
 from cds.store.ledger import Case, case_by_id, cases_of_films
 from cds.store.reports import StoredReport, report_by_id, reports_of
 from cds.store.tables import FilmRow
+from cds.store.verdicts import SaidVerdict, verdicts_of_film
 from fusion import Assessment
 
 
@@ -33,6 +34,7 @@ class CasePage:
     pieces: tuple[Piece, ...]
     case: Case | None
     findings: tuple[FindingRow, ...]
+    verdicts: Mapping[str, SaidVerdict]
 
     @property
     def assessment(self) -> Assessment | None:
@@ -67,7 +69,7 @@ class CasePages:
             return None
         film = film_by_id(session, case.film_id) if case.film_id else None
         report = report_by_id(session, case.report_id) if case.report_id else None
-        return self._page(self._subject(case.subject), film, report, case)
+        return self._page(session, self._subject(case.subject), film, report, case)
 
     def of_film(self, session: Session, film_id: str) -> CasePage | None:
         """Return the page of a film, with the assessment that rests on it if there is one; None without such film."""
@@ -79,7 +81,7 @@ class CasePages:
             report = report_by_id(session, case.report_id) if case.report_id else None
         else:
             report = report_of_film(session, film.row)
-        return self._page(self.owner(film.row), film, report, case)
+        return self._page(session, self.owner(film.row), film, report, case)
 
     def owner(self, row: FilmRow) -> str:
         """Return whose film it is: issuer and record number, as the identity table names the issuer."""
@@ -92,7 +94,9 @@ class CasePages:
         issuer = self._identity.for_system(system)
         return f"{issuer.id if issuer is not None else system} | {value}"
 
-    def _page(self, subject: str, film: StoredFilm | None, report: StoredReport | None, case: Case | None) -> CasePage:
+    def _page(
+        self, session: Session, subject: str, film: StoredFilm | None, report: StoredReport | None, case: Case | None
+    ) -> CasePage:
         pieces: list[Piece] = []
         if report is not None:
             text = self._blobs.get(report.row.sha256).decode("utf-8", "replace")
@@ -103,7 +107,8 @@ class CasePages:
             case.assessment if case is not None else None,
             self._findings,
         )
-        return CasePage(subject, film, report, tuple(pieces), case, tuple(rows))
+        verdicts = verdicts_of_film(session, film.row.id) if film is not None else {}
+        return CasePage(subject, film, report, tuple(pieces), case, tuple(rows), verdicts)
 
 
 def report_of_film(session: Session, film: FilmRow) -> StoredReport | None:

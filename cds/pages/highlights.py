@@ -63,7 +63,7 @@ def pieces_of(text: str, marks: Iterable[Mark]) -> list[Piece]:
     """
     valid = [mark for mark in marks if 0 <= mark.start < mark.end <= len(text)]
     cuts = sorted({0, len(text), *(mark.start for mark in valid), *(mark.end for mark in valid)})
-    coming = sorted(valid, key=lambda mark: mark.start, reverse=True)
+    coming = sorted(valid, key=lambda mark: mark.start)[::-1]
     pieces: list[Piece] = []
     current: list[Mark] = []
     for start, end in itertools.pairwise(cuts):

@@ -12,6 +12,7 @@ from sqlalchemy import (
     JSON,
     Date,
     DateTime,
+    Float,
     ForeignKey,
     Index,
     MetaData,
@@ -212,6 +213,28 @@ class FeedbackRow(Base):
     outcome_timestamp: Mapped[datetime]
     detail: Mapped[dict[str, Any]]
     received_at: Mapped[datetime]
+
+
+class VerdictRow(Base):
+    """What a person said of one finding of one film; rows are added and never changed.
+
+    said_by  the client whose key was used
+    score    of the finding when it was judged, with the model that gave it
+    """
+
+    __tablename__ = "verdict"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    film_id: Mapped[str] = mapped_column(ForeignKey("film.id"), index=True)
+    finding: Mapped[str] = mapped_column(String(64))
+    verdict: Mapped[str] = mapped_column(String(16))
+    said_by: Mapped[str] = mapped_column(String(255))
+    score: Mapped[float] = mapped_column(Float)
+    label: Mapped[bool | None]
+    model: Mapped[str] = mapped_column(String(64))
+    model_version: Mapped[str] = mapped_column(String(32))
+    model_sha256: Mapped[str] = mapped_column(String(64))
+    said_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class ReplayRow(Base):

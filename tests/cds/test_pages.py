@@ -314,8 +314,44 @@ def test_an_unknown_address_is_a_page_that_says_so(client: TestClient, address: 
     assert "Nothing under this address" in answer.text
 
 
+def test_a_verdict_is_kept_with_who_said_it_and_on_which_model(planted: Planted) -> None:
+    address = f"/api/v1/studies/{planted.film_id}/verdicts"
+    for verdict in ("disagree", "agree"):
+        assert planted.client.post(address, json={"finding": "lung_mass", "verdict": verdict}).status_code == 201
+    kept = planted.client.get("/api/v1/verdicts").json()
+    assert [row["verdict"] for row in kept] == ["agree", "disagree"], "a second word does not replace the first"
+    assert {row["said_by"] for row in kept} == {"reader"}
+    assert {(row["model"], row["model_version"], row["model_sha256"], row["score"]) for row in kept} == {
+        (MODEL.id, MODEL.version, MODEL.sha256, 0.91)
+    }
+    page = planted.client.get(f"/cases/{planted.case_id}").text
+    assert re.search(r'value="agree" aria-pressed="true"', page)
+    assert not re.search(r'value="disagree" aria-pressed="true"', page)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"finding": "lung_mass", "verdict": "perhaps"},
+        {"finding": "fracture", "verdict": "agree"},
+        {"finding": "lung_mass"},
+        {"finding": "lung_mass", "verdict": "agree", "said_by": "someone else"},
+    ],
+)
+def test_a_verdict_that_means_nothing_is_refused(planted: Planted, body: dict[str, str]) -> None:
+    assert planted.client.post(f"/api/v1/studies/{planted.film_id}/verdicts", json=body).status_code == 422
+    assert planted.client.get("/api/v1/verdicts").json() == []
+
+
+def test_verdicts_need_a_key(planted: Planted) -> None:
+    stranger = TestClient(planted.client.app)
+    body = {"finding": "lung_mass", "verdict": "agree"}
+    assert stranger.post(f"/api/v1/studies/{planted.film_id}/verdicts", json=body).status_code == 401
+    assert stranger.get("/api/v1/verdicts").status_code == 401
+
+
 def test_static_files_are_served_by_the_service_itself(client: TestClient) -> None:
-    for name in ("style.css", "viewer.js", "worklist.js", "theme.js", "icon.svg"):
+    for name in ("style.css", "viewer.js", "verdicts.js", "worklist.js", "theme.js", "icon.svg"):
         assert client.get(f"/static/{name}").status_code == 200
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 
 KEY = "a-key-of-the-tests-01"
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 300.0
 
 
 def free_port() -> int:

@@ -202,5 +202,5 @@ def _labelled(table: pd.DataFrame, labels: tuple[str, ...], *, seen: bool) -> La
             targets[:, column] = table[TARGET + label]
         if WEIGHT + label in table:
             weights[:, column] = table[WEIGHT + label].fillna(1.0)
-    plain = table.drop(columns=[c for c in table if c.startswith((TARGET, WEIGHT))])
+    plain = table.drop(columns=[c for c in table if str(c).startswith((TARGET, WEIGHT))])
     return LabelledFilms(labels, targets, weights, table["group"].to_numpy(str), plain, seen)

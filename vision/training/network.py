@@ -13,7 +13,7 @@ FEATURES = 1280
 FIXED_BLOCKS = 3
 
 
-class EarlyLayers(nn.Module):
+class EarlyLayers(nn.Module):  # type: ignore[misc]
     """The stem and the first blocks with their ImageNet weights, never trained: edges are edges on any film.
 
     They hold most of the activations, so leaving them as they are makes training several times cheaper, and the
@@ -30,7 +30,8 @@ class EarlyLayers(nn.Module):
 
     def train(self, mode: bool = True) -> EarlyLayers:
         """Stay in evaluation mode: the statistics are fixed too."""
-        return super().train(False)
+        super().train(False)
+        return self
 
     def forward(self, images: Tensor) -> Tensor:
         features: Tensor = self.activation(self.normal(self.convolution(images)))
@@ -39,7 +40,7 @@ class EarlyLayers(nn.Module):
         return features
 
 
-class ChestNetwork(nn.Module):
+class ChestNetwork(nn.Module):  # type: ignore[misc]
     """ImageNet-pretrained EfficientNet-lite0; the linear head reads the mean of the last feature map.
 
     forward: images [N, 3, H, W] -> logits [N, K]
@@ -77,7 +78,7 @@ class ChestNetwork(nn.Module):
         return self.read(self.early(images))[0]
 
 
-class ExportedEnsemble(nn.Module):
+class ExportedEnsemble(nn.Module):  # type: ignore[misc]
     """Several trained networks as one: mean logits, mean class-activation maps, features of the first.
 
     forward: images [N, 3, H, W] -> logits [N, K], maps [N, K, h, w] (the head applied at each place, so that their

@@ -23,6 +23,7 @@ from vision.evaluation.films import folds_of
 from vision.prepare import Preparation
 from vision.training.augment import Augmentation
 from vision.training.datasets import FilmSet
+from vision.training.export import converted
 from vision.training.network import ChestNetwork
 
 Progress = Callable[[int, int, float], None]
@@ -156,9 +157,7 @@ class FixedLayers:
     """The layers that are not trained, run by OpenVINO: many times faster here than torch."""
 
     def __init__(self, network: ChestNetwork, size: int) -> None:
-        model = openvino.convert_model(
-            copy.deepcopy(network.early).eval(), example_input=torch.zeros(2, 3, size, size), input=[-1, 3, size, size]
-        )
+        model = converted(copy.deepcopy(network.early), [-1, 3, size, size])
         self._compiled = openvino.Core().compile_model(
             model, "CPU", {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "PERFORMANCE_HINT": "LATENCY"}
         )

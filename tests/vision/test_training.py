@@ -1,0 +1,143 @@
+"""Training: augmentation, the order of an epoch, going on after a cut, and an export that gives what was trained."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import openvino
+import pytest
+from numpy.typing import NDArray
+
+torch = pytest.importorskip("torch", reason="training needs the `train` extra")
+pytest.importorskip("monai", reason="training needs the `train` extra")
+
+from vision.evaluation.films import folds_of  # noqa: E402
+from vision.prepare import Preparation, prepared  # noqa: E402
+from vision.training.augment import Augmentation  # noqa: E402
+from vision.training.datasets import PLACE_SIDE, STORED_SIDE, FilmSet  # noqa: E402
+from vision.training.export import OUTPUTS, export  # noqa: E402
+from vision.training.network import ChestNetwork, ExportedEnsemble  # noqa: E402
+from vision.training.run import train_model  # noqa: E402
+from vision.training.train import Recipe, checkpoint_of, load_fold, train_fold  # noqa: E402
+
+RECIPE = Recipe(size=64, folds=2, epochs=2, batch=4)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def films(count: int = 12) -> FilmSet:
+    random = np.random.default_rng(0)
+    placed = np.arange(count) % 2 == 0
+    return FilmSet(
+        labels=("lung_opacity", "abnormal"),
+        films=random.integers(0, 255, (count, STORED_SIDE, STORED_SIDE), np.uint8),
+        targets=random.choice([0, 1, np.nan], (count, 2)).astype(np.float32),
+        weights=np.ones((count, 2), np.float32),
+        places=np.zeros((count, PLACE_SIDE, PLACE_SIDE), np.uint8),
+        placed=placed,
+        rate=np.ones(count, np.float32),
+        groups=np.array([f"p{number // 2}" for number in range(count)]),
+    )
+
+
+class TestAugmentation:
+    def test_gives_a_network_input_and_a_mask_of_the_same_size(self) -> None:
+        film, place = films(1).films[0], np.zeros((PLACE_SIDE, PLACE_SIDE), np.uint8)
+        image, mask = Augmentation(Preparation(size=96), 1)(film, place)
+        assert (image.shape, mask.shape) == ((3, 96, 96), (96, 96))
+        assert np.isfinite(image).all()
+
+    def test_mask_moves_with_the_film(self) -> None:
+        film = np.zeros((STORED_SIDE, STORED_SIDE), np.uint8)
+        film[40:120, 30:110] = 255
+        place = np.zeros((PLACE_SIDE, PLACE_SIDE), np.uint8)
+        place[10:30, 7:27] = 255
+        augment = Augmentation(Preparation(size=128), 3, degrade=0)
+        for _ in range(10):
+            image, mask = augment(film, place)
+            bright = image[0] > image[0].mean()
+            inside = mask > 0.5
+            assert (bright & inside).sum() / (bright | inside).sum() > 0.6
+
+    def test_same_seed_gives_the_same_pictures(self) -> None:
+        film, place = films(1).films[0], np.zeros((PLACE_SIDE, PLACE_SIDE), np.uint8)
+        first, second = Augmentation(Preparation(), 5)(film, place), Augmentation(Preparation(), 5)(film, place)
+        assert np.array_equal(first[0], second[0])
+
+
+class TestTraining:
+    def test_patients_of_the_fold_are_never_shown(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        shown: list[int] = []
+        some = films()
+        inner = Augmentation.__call__
+
+        def spy(
+            self: Augmentation, film: NDArray[np.uint8], place: NDArray[np.uint8]
+        ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+            shown.extend(np.flatnonzero((some.films == film).all((1, 2))))
+            return inner(self, film, place)
+
+        monkeypatch.setattr(Augmentation, "__call__", spy)
+        train_fold(some, replace(RECIPE, epochs=1), 0, tmp_path)
+        assert shown
+        assert (folds_of(some.groups[shown], RECIPE.folds) != 0).all()
+
+    def test_finished_run_is_not_trained_again(self, tmp_path: Path) -> None:
+        train_fold(films(), RECIPE, 0, tmp_path)
+        steps: list[int] = []
+        again = train_fold(films(), RECIPE, 0, tmp_path, progress=lambda step, steps_, loss: steps.append(step))
+        assert steps == []
+        kept = load_fold(2, tmp_path, 0).state_dict()
+        assert all(torch.equal(kept[name], value) for name, value in again.state_dict().items())
+
+    def test_run_that_was_cut_off_goes_on_where_it_was(self, tmp_path: Path) -> None:
+        seen: list[int] = []
+
+        def cut_after_first_epoch(step: int, steps: int, loss: float) -> None:
+            seen.append(step)
+            if step > steps // 2:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            train_fold(films(), RECIPE, 0, tmp_path, progress=cut_after_first_epoch)
+        resumed: list[int] = []
+        train_fold(films(), RECIPE, 0, tmp_path, progress=lambda step, steps, loss: resumed.append(step))
+        assert resumed[0] == seen[-1]
+
+    def test_first_layers_keep_their_weights(self, tmp_path: Path) -> None:
+        before = ChestNetwork(2).early.state_dict()
+        after = train_fold(films(), replace(RECIPE, epochs=1), 0, tmp_path).early.state_dict()
+        assert all(torch.equal(before[name], value) for name, value in after.items())
+
+    def test_other_task_gives_its_layers_but_not_its_head(self, tmp_path: Path) -> None:
+        train_fold(films(), replace(RECIPE, epochs=1), 0, tmp_path / "first")
+        one = replace(films(), labels=("lung_opacity",), targets=films().targets[:, :1], weights=films().weights[:, :1])
+        recipe = replace(RECIPE, epochs=1, start=str(tmp_path / "first"))
+        network = train_fold(one, recipe, 0, tmp_path / "second")
+        assert network.head.weight.shape[0] == 1
+        assert checkpoint_of(tmp_path / "second", 0).is_file()
+
+    def test_unknown_task_is_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(ValueError, match="adult, paediatric"):
+            train_model("haircut", tmp_path, tmp_path, say=print)
+
+
+class TestExport:
+    def test_exported_weights_give_what_the_networks_give(self, tmp_path: Path) -> None:
+        members = [ChestNetwork(2).eval(), ChestNetwork(2).eval()]
+        export(members, 64, tmp_path)
+        model = openvino.Core().compile_model(tmp_path / "model.xml", "CPU")
+        film = np.random.default_rng(0).random((90, 80), np.float32)
+        image = prepared(film, Preparation(size=64))[None]
+        with torch.inference_mode():
+            expected = ExportedEnsemble(members).eval()(torch.from_numpy(image))
+            single = members[0](torch.from_numpy(image))
+        found = model(image)
+        for name, tensor in zip(OUTPUTS, expected, strict=True):
+            assert found[name] == pytest.approx(tensor.numpy(), abs=0.05)
+        assert found["members"][0, 0] == pytest.approx(single.numpy()[0], abs=0.05)

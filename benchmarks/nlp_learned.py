@@ -129,7 +129,8 @@ def main() -> None:
             model = trained([labelled[index] for index in learn], options.epochs, Path(folder))
             scores[test] = scores_of(model, [labelled[index] for index in test])
     choice = chosen(gold, rules, scores)
-    result: dict[str, Any] = {"development": {"reports": len(development), **choice, **ways(gold, rules, scores, choice)}}
+    table = ways(gold, rules, scores, choice)
+    result: dict[str, Any] = {"development": {"reports": len(development), **choice, **table}}
     if options.validation:
         with tempfile.TemporaryDirectory() as folder:
             model = trained(labelled, options.epochs, options.keep or Path(folder))

@@ -26,7 +26,8 @@ class Models:
 
     @cached_property
     def extractor(self) -> Extractor:
-        return Extractor(Vocabulary.from_documents(self._configs.documents("lexicon")))
+        known = list(self._configs.findings())
+        return Extractor(Vocabulary.from_documents(self._configs.documents("lexicon"), known=known))
 
     @cached_property
     def risks(self) -> RiskModels:

@@ -34,6 +34,13 @@ CASES = [
     ("Heart size is normal.", "cardiomegaly", "absent"),
     ("NO EVIDENCE OF PNEUMOTHORAX.", "pneumothorax", "absent"),
     ("There is no\npleural effusion.", "pleural_effusion", "absent"),
+    ("Not without evidence of effusion.", "pleural_effusion", "present"),
+    ("PICC line has been removed.", "picc", "absent"),
+    ("If there is concern for pneumothorax, obtain expiratory views.", "pneumothorax", "hypothetical"),
+    ("Neither pneumothorax nor effusion is identified.", "pleural_effusion", "absent"),
+    ("Pneumothorax: none.", "pneumothorax", "absent"),
+    ("No new pulmonary nodules.", "lung_nodule", "absent"),
+    ("The previously described nodule is no longer seen.", "lung_nodule", "absent"),
 ]
 
 

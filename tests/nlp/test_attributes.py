@@ -46,3 +46,28 @@ def test_change(extractor: Extractor) -> None:
     assert _mention(extractor, "New left effusion.", "pleural_effusion").change == "new"
     assert _mention(extractor, "Worsening pulmonary edema.", "pulmonary_edema").change == "worse"
     assert _mention(extractor, "Decreased right effusion.", "pleural_effusion").change == "better"
+    assert _mention(extractor, "Without change in the left effusion.", "pleural_effusion").change == "stable"
+    assert _mention(extractor, "Decrease in size of the right effusion.", "pleural_effusion").change == "better"
+    assert _mention(extractor, "Healed left rib fracture.", "rib_fracture").change == "stable"
+
+
+def test_a_chamber_of_the_heart_gives_no_side(extractor: Extractor) -> None:
+    text = "Pacemaker with leads in the right atrium and right ventricle."
+    assert _mention(extractor, text, "pacemaker").laterality is None
+
+
+def test_three_axes_and_three_of_the_prior(extractor: Extractor) -> None:
+    text = "2.3 x 1.7 x 1.5 cm mass in the left upper lobe (previously 1.9 x 1.4 cm)."
+    sizes = _mention(extractor, text, "lung_mass").measurements
+    assert [(size.values_mm, size.prior) for size in sizes] == [((23.0, 17.0, 15.0), False), ((19.0, 14.0), True)]
+
+
+def test_a_mass_of_the_breast_is_none_of_the_lung(extractor: Extractor) -> None:
+    text = "Spiculated 14 mm mass in the upper outer quadrant of the left breast."
+    assert _mention(extractor, text, "breast_mass").laterality == "left"
+
+
+def test_in_a_mammogram_bare_words_are_said_of_the_breast(extractor: Extractor) -> None:
+    text = "EXAM: Screening mammogram\nFINDINGS: No suspicious masses or calcifications.\nIMPRESSION: BI-RADS 1."
+    found = {mention.finding: mention.assertion for mention in extractor.extract(text).findings}
+    assert found == {"breast_mass": "absent", "breast_calcification": "absent"}

@@ -34,6 +34,43 @@ CASES = [
         ReportContext(ordered_exam="Complete abdominal ultrasound"),
         "order",
     ),
+    (
+        "FINDINGS: Consolidation in the right lower lobe. Heart is normal. No effusion is seen.\n"
+        "IMPRESSION: Left lower lobe pneumonia.",
+        ReportContext(),
+        "laterality",
+    ),
+    ("EXAM: Right knee radiographs\nFINDINGS: Left knee joint effusion.", ReportContext(), "laterality"),
+    ("EXAM: Right knee\nFINDINGS: Left joint effusion.", ReportContext(ordered_exam="XR right knee"), "laterality"),
+    (
+        "FINDINGS: Large right effusion with basal opacity, and the heart is normal in size.\nIMPRESSION: No effusion.",
+        ReportContext(),
+        "unsupported_impression",
+    ),
+    (
+        "FINDINGS: There is pneumothorax. The heart is normal in size.\nIMPRESSION: No acute cardiopulmonary disease.",
+        ReportContext(),
+        "unsupported_impression",
+    ),
+    (CLEAR + "IMPRESSION: Right lower lobe pneumonia.", ReportContext(), "unsupported_impression"),
+    (CLEAR + "IMPRESSION: Moderate cardiomegaly.", ReportContext(), "unsupported_impression"),
+    ("FINDINGS: 67-year-old woman after prostatectomy.", ReportContext(), "sex"),
+    ("INDICATION: 34F with cough\nFINDINGS: Clear lungs.", ReportContext(sex="male"), "sex"),
+    ("INDICATION: 34 yo with cough\nFINDINGS: Clear lungs.", ReportContext(age=70), "age"),
+    ("INDICATION: 3-month-old with cough\nFINDINGS: Clear lungs.", ReportContext(age=45), "age"),
+    ("FINDINGS: Growth plates are open.", ReportContext(age=45), "age"),
+    (
+        "TECHNIQUE: CT after IV contrast.\nFINDINGS: Clear.",
+        ReportContext(ordered_exam="CT chest w/o contrast"),
+        "order",
+    ),
+    ("EXAM: CT chest without contrast\nTECHNIQUE: Following IV contrast.\nFINDINGS: Clear.", ReportContext(), "order"),
+    (
+        "TECHNIQUE: Single AP portable view of the chest.\nFINDINGS: Clear.",
+        ReportContext(ordered_exam="XR chest PA and lateral"),
+        "order",
+    ),
+    (CLEAR, ReportContext(ordered_exam="XR knee"), "order"),
 ]
 
 
@@ -54,6 +91,21 @@ def test_contradictions_are_found_with_their_words(
         ("FINDINGS: Right base opacity.\nIMPRESSION: Right lower lobe pneumonia.", ReportContext()),
         ("EXAM: CT chest with contrast\nFINDINGS: Clear.", ReportContext(ordered_exam="CT chest with contrast")),
         ("INDICATION: 45-year-old woman.\nFINDINGS: Clear.", ReportContext(age=45, sex="female")),
+        (
+            "FINDINGS: No large effusion. The heart is normal, and lungs are full.\nIMPRESSION: Tiny left effusion.",
+            ReportContext(),
+        ),
+        (CLEAR + "IMPRESSION: Stable cardiomegaly.", ReportContext()),
+        (
+            "FINDINGS: Right effusion. The lungs expand well, the heart is normal.\nIMPRESSION: No new effusion.",
+            ReportContext(),
+        ),
+        ("INDICATION: before surgery of the left hip\nFINDINGS: Right effusion.", ReportContext()),
+        (
+            "EXAM: CT chest with and without contrast\nFINDINGS: Clear.",
+            ReportContext(ordered_exam="CT chest with contrast"),
+        ),
+        (CLEAR, ReportContext(ordered_exam="Chest radiograph, 2 views", age=50, sex="female")),
     ],
 )
 def test_consistent_reports_raise_nothing(extractor: Extractor, text: str, context: ReportContext) -> None:

@@ -17,6 +17,12 @@ CASES = [
     ("Annual screening mammogram is recommended.", "MG", "breast", 365, 365, False),
     ("Ultrasound-guided biopsy is recommended.", "biopsy", None, None, None, False),
     ("DXA is suggested.", "DXA", None, None, None, False),
+    ("Repeat chest radiograph in 6 to 8 weeks.", "XR", "chest", 42, 56, False),
+    ("Suggest CT in approximately 12 weeks, sooner if symptoms worsen.", "CT", None, 84, 84, True),
+    ("Routine screening mammography in 1 year.", "MG", "breast", 365, 365, False),
+    ("Advance the endotracheal tube 2 cm.", "other", None, None, None, False),
+    ("Follow up with oncology is suggested.", "clinical", None, None, None, False),
+    ("RECOMMENDATION: Chest CT within 30 days.", "CT", "chest", 30, 30, False),
 ]
 
 
@@ -44,6 +50,8 @@ def test_recommendation(
         "PA and lateral views of the chest were obtained.",
         "Opacities suggest pneumonia.",
         "Compared to CT from last year, the nodule is stable.",
+        "A followup radiograph was recommended on the prior study.",
+        "The nodule has grown over 6 months on CT.",
     ],
 )
 def test_what_asks_for_nothing(extractor: Extractor, text: str) -> None:
@@ -97,6 +105,14 @@ def test_without_communication(extractor: Extractor) -> None:
         ("Salter-Harris II fracture.", {"salter_harris": 2}),
         ("The endotracheal tube tip is 4.5 cm above the carina.", {"ett_carina_mm": 45.0}),
         ("Follow-up per Fleischner criteria.", {"fleischner": True}),
+        ("The Fleischner guidelines do not apply.", {"fleischner": False}),
+        ("Lung-RADS v1.1: 4B", {"lung_rads": "4B"}),
+        ("Lung RADS version 2022 category 3.", {"lung_rads": "3"}),
+        ("KL grade 2.", {"kellgren_lawrence": 2}),
+        ("Carina to ETT distance 5 cm.", {"ett_carina_mm": 50.0}),
+        ("Endotracheal tube tip is at the level of the carina.", {"ett_carina_mm": 0.0}),
+        ("Prior study BI-RADS 4. Current BI-RADS 2.", {"birads": "2"}),
+        ("Left breast: BI-RADS 4. Right breast: BI-RADS 2.", {"birads": "4"}),
         ("Small effusion.", {}),
     ],
 )

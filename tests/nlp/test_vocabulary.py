@@ -32,6 +32,22 @@ def test_a_site_adds_a_section_title_without_code(documents: dict[str, Any]) -> 
     assert result.sections[0].name == "site_history"
 
 
+def test_a_site_takes_an_entry_out(documents: dict[str, Any]) -> None:
+    words = {**documents["findings_devices.yaml"]}
+    words["findings"] = [{**entry, "enabled": False} if entry["id"] == "picc" else entry for entry in words["findings"]]
+    extractor = Extractor(Vocabulary.from_documents({**documents, "findings_devices.yaml": words}))
+    assert "picc" not in {mention.finding for mention in extractor.extract("PICC in place.").findings}
+
+
+def test_a_site_says_how_bare_words_read_in_a_region(documents: dict[str, Any]) -> None:
+    site = {
+        "regions": [{"id": "knee", "phrases": ["knee radiograph"], "readings": {"pleural_effusion": "joint_effusion"}}]
+    }
+    extractor = Extractor(Vocabulary.from_documents({**documents, "site.yaml": site}))
+    (mention,) = extractor.extract("EXAM: knee radiographs\nFINDINGS: Small effusion.").findings
+    assert mention.finding == "joint_effusion"
+
+
 @pytest.mark.parametrize(
     ("document", "entry", "reason"),
     [
@@ -46,6 +62,11 @@ def test_a_site_adds_a_section_title_without_code(documents: dict[str, Any]) -> 
             {"compositions": [{"id": "x", "finding": "cardiomegaly", "part": ["hart"], "quality": ["enlarged"]}]},
             "compositions.x",
             "unknown term",
+        ),
+        (
+            {"regions": [{"id": "x", "phrases": ["a"], "readings": {"lung_mass": "no_such"}}]},
+            "regions.x",
+            "unknown finding",
         ),
         ({"findings": [{"id": "pneumothorax", "phrases": ["a"]}]}, "findings.pneumothorax", "already used"),
         (["effusion"], "", "mapping"),

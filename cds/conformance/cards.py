@@ -172,6 +172,7 @@ def request_extensions_are_survived(target: Target) -> Iterator[str]:
 def _extensions(target: Target) -> list[tuple[str, Any]]:
     places = [(called.name, called.body) for called in target.calls]
     places += [(f"discovery of {service['id']}", service) for service in target.services]
+    places += [(called.name, card) for called in target.calls for card in called.cards]
     found = [(name, body["extension"]) for name, body in places if "extension" in body]
     if not found:
         raise CannotSeeError("no extension was sent")

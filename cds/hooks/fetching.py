@@ -9,7 +9,6 @@ import asyncio
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import httpx
@@ -52,10 +51,7 @@ class FhirFetcher:
         self._seconds = budget_ms / 1000
         self._transport = transport
         self._resolver = resolver
-
-    @cached_property
-    def _tls(self) -> ssl.SSLContext:
-        return ssl.create_default_context()
+        self._tls = ssl.create_default_context()
 
     async def fetch(self, server: str, token: str | None, wanted: Mapping[str, str]) -> dict[str, Fetched]:
         """Return what the server has for each key.
@@ -82,7 +78,7 @@ class FhirFetcher:
         return httpx.AsyncClient(
             headers=headers,
             transport=self._transport,
-            verify=self._tls if self._transport is None else False,
+            verify=self._tls,
             timeout=self._seconds,
             limits=httpx.Limits(max_connections=8),
             follow_redirects=False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 
 from fusion.assessment import FollowUp, OpenFollowUp
@@ -41,8 +42,12 @@ class Ledger:
             yield self._of_entry(entry)
 
     def _of_proposal(self, proposal: Proposal, entry: OpenFollowUp | None) -> FollowUp | None:
-        key = proposal.key if entry is None else entry.key
-        due_to = proposal.due_to if entry is None or entry.due_to is None else entry.due_to
+        key = proposal.key
+        if entry is not None:
+            key = entry.key
+            if entry.due_to is not None:
+                proposal = replace(proposal, due_from=entry.due_from, due_to=entry.due_to)
+        due_to = proposal.due_to
         closed = self._closed_because(proposal.orderables, proposal.since, proposal.due_from)
         if closed is None and _lapsed(due_to, proposal.lapses_days, self._today):
             closed = "lapsed: no answer within the time in which it mattered"

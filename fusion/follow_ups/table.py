@@ -12,6 +12,7 @@ from fusion.rules import CompiledRule, Fired, RuleSet, Situation
 
 _FINAL = frozenset({"final", "amended", "corrected"})
 _FILM_ONLY = "seen on the film by the computer only; there is no final report yet"
+_NEWS = timedelta(days=30)
 _AT_MOST_WARNING: Mapping[Severity, Severity] = {"info": "info", "warning": "warning", "critical": "warning"}
 
 
@@ -31,7 +32,7 @@ def proposals_of(situation: Situation, rules: RuleSet) -> Iterator[Proposal | Ru
     for compiled in rules.of_scores:
         result = situation.scores.get(compiled.rule.trigger.score or "")
         if result is not None and result.status != "not_applicable":
-            times = [used.at for used in result.inputs if used.at is not None]
+            times = [used.at for used in result.inputs if used.at is not None and situation.at - used.at <= _NEWS]
             references = [used.evidence.reference for used in result.inputs if used.evidence is not None]
             own = [reference for reference in references if not reference.startswith("Patient/")]
             reference = next(iter(sorted(own)), f"Patient/{situation.patient.id}")

@@ -26,6 +26,7 @@ from fusion.record.times import day, effective, full_date, moment
 CLOCK_SKEW = timedelta(minutes=10)
 _INACTIVE = {"inactive", "resolved", "remission"}
 _NOT_TRUE = {"refuted", "entered-in-error", "unconfirmed"}
+_NOT_HELD = {"planned", "cancelled", "entered-in-error"}
 _ICU_WORDS = ("intensive", "icu", "critical care")
 
 
@@ -165,6 +166,10 @@ def _encounter(gathered: _Gathered, resource: Mapping[str, Any], reference: str)
     kind = resource.get("class")
     code = str(kind.get("code")) if isinstance(kind, Mapping) and kind.get("code") else None
     start, end = moment(period.get("start")), moment(period.get("end"))  # type: ignore[union-attr]
+    if resource.get("status") in _NOT_HELD:
+        return
+    if resource.get("status") == "finished":
+        end = end or start
     gathered.encounters.append(Encounter(code, icu, start, end, reference))
 
 

@@ -10,6 +10,7 @@ import yaml
 
 from fusion.assessment import Assessment, RuleStatus
 from fusion.rules import RuleSet, compile_rules
+from fusion.rules.vocabulary import described
 from tests.fusion import builders as build
 
 CASES: dict[str, dict[str, Any]] = yaml.safe_load(
@@ -107,6 +108,12 @@ def test_at_least_a_dozen_follow_ups_and_a_dozen_order_checks_ship_enabled() -> 
     enabled = [c.rule for c in build.packaged_rules() if c.rule.enabled]
     assert sum(rule.trigger.order is None for rule in enabled) >= 12
     assert sum(rule.trigger.order is not None for rule in enabled) >= 12
+
+
+def test_the_documentation_names_every_fact_and_every_rule() -> None:
+    page = (build.CONFIGS.parent / "docs" / "rules.md").read_text(encoding="utf-8")
+    names = {name for name, _, _ in described()} | set(build.packaged_rules().by_id)
+    assert [name for name in sorted(names) if f"`{name}`" not in page] == []
 
 
 def test_rules_on_unverified_facts_ship_disabled() -> None:

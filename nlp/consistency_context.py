@@ -16,8 +16,9 @@ from nlp.vocabulary import Vocabulary
 
 _AGE = re.compile(
     r"\b(?P<age>\d{1,3})[\s-]{0,2}(?P<unit>year|yr|month|mo|week|wk|day)s?[\s-]{0,2}(?:old\b|of age\b)"
+    r"(?!\s+(?:study|exam|film|fracture|radiograph|ct|prior|scan|injury|comparison|surgery|nodule|image))"
     r"|\b(?P<short>\d{1,3})\s?-?(?:yo|y/o|y\.o\.?|yof|yom)(?![a-z])"
-    r"|\bag(?:e|ed)\b:?\s?(?P<aged>\d{1,3})\b(?!\s?(?:month|week|day|mm|cm))",
+    r"|(?<!at )(?<!since )\bag(?:e|ed)\b:?\s?(?P<aged>\d{1,3})\b(?!\s?(?:month|week|day|mm|cm))",
     re.IGNORECASE,
 )
 _INITIALS = re.compile(r"(?<![\w.])(?P<age>\d{1,3})\s?(?:y/?o?\s?)?/?(?P<sex>[MF])\b(?!\.?\s?(?:catheter|french))")
@@ -54,7 +55,7 @@ class ContextChecker:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         forms = vocabulary.word_forms()
-        lists = ("sex_male", "sex_female", "age_child")
+        lists = ("sex_male", "sex_female", "sex_either", "age_child")
         self._people = PhraseTable([(phrase, name) for name in lists for phrase in vocabulary.words(name)], forms)
         kinds = [entry for entry in vocabulary.word_lists if entry.id.startswith(("exam_modality_", "exam_region_"))]
         self._exams = PhraseTable([(phrase, entry.id) for entry in kinds for phrase in entry.phrases], forms)

@@ -135,7 +135,7 @@ def _planned(reading: Reading, spans: Sequence[Interval]) -> list[_Trigger]:
     """Time spans ahead ask for a step by themselves: `repeat CT in one year`."""
     words, stream = reading.stream.words, reading.stream
     ahead = [stream.at(span.start) for span in spans]
-    return [(Match(index, index, ()), _INTERVAL_TRIGGER) for index in ahead if words[index - 1] in _AHEAD]
+    return [(Match(index, index, ()), _INTERVAL_TRIGGER) for index in ahead if index and words[index - 1] in _AHEAD]
 
 
 def _is_masked(trigger: Match[RecommendationTrigger], cues: Sequence[Match[_Cue]]) -> bool:

@@ -135,12 +135,12 @@ class Journey:
             if is_done(body):
                 return body
             time.sleep(_POLL_SECONDS)
-        raise DemoError(f"no result within {_RESULT_SECONDS:.0f} s; the log says what the worker is doing")
+        raise DemoError(f"no result within {_RESULT_SECONDS:.0f} s; demo.log in the data folder may say why")
 
 
 def _film_is_done(body: _Json) -> bool:
     if body["status"] == "failed":
-        raise DemoError("the film could not be analysed; the log says why")
+        raise DemoError("the film could not be analysed; the worker's messages above say why")
     return body["result"] is not None
 
 

@@ -30,9 +30,11 @@ from cds.settings import PREFIX, Settings, load_settings
 
 HOST = "127.0.0.1"
 CLIENT = "demo"
-_START_SECONDS = 120.0
+_BACKLOG = 128
+_START_SECONDS = 300.0
 _ANSWER_SECONDS = 60.0
 _KEY_SET = "demo-ehr.jwks.json"
+_LOG = "demo.log"
 
 
 def run_demo(data_dir: Path, *, port: int, once: bool) -> None:
@@ -49,11 +51,15 @@ def run_demo(data_dir: Path, *, port: int, once: bool) -> None:
         key, signing_key = secrets.token_urlsafe(24), SigningKey()
         settings = _settings(state, port, key, signing_key)
         screen.banner(data_dir, first=state.shown() is None)
-        configure_logs(settings.log_level)
         service = Service(settings)
         service.database.migrate()
-        service.warm_up()
-        with _stopped_by_sigterm(), worker_process(settings), _served(http_server(service), listener):
+        _ = service.assessor
+        with (
+            _logging_to(data_dir / _LOG, settings.log_level),
+            _stopped_by_sigterm(),
+            worker_process(settings),
+            _served(http_server(service), listener),
+        ):
             with httpx.Client(base_url=settings.base_url, timeout=_ANSWER_SECONDS) as client:
                 screen.models(client.get("/health/ready").json())
                 _show(screen, state, Journey(state, client, key, signing_key))
@@ -92,11 +98,20 @@ def _settings(state: DemoState, port: int, key: str, signing_key: SigningKey) ->
 
 
 @contextlib.contextmanager
+def _logging_to(file: Path, level: str) -> Iterator[None]:
+    """Keep the service's log out of what the demo prints."""
+    with file.open("a", encoding="utf-8") as log, contextlib.redirect_stderr(log):
+        configure_logs(level)
+        yield
+
+
+@contextlib.contextmanager
 def _listening(port: int) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((HOST, port))
+            listener.listen(_BACKLOG)
         except OSError as error:
             raise DemoError(f"port {port} on {HOST}: {error.strerror}; choose another with --port") from None
         yield listener
@@ -106,16 +121,20 @@ def _listening(port: int) -> Iterator[socket.socket]:
 def _served(server: uvicorn.Server, listener: socket.socket) -> Iterator[None]:
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="http", daemon=True)
     thread.start()
-    until = time.monotonic() + _START_SECONDS
-    while not server.started:
-        if not thread.is_alive() or time.monotonic() > until:
-            raise DemoError("the HTTP server did not start; the log says why")
-        time.sleep(0.02)
     try:
+        _wait_until_started(server, thread)
         yield
     finally:
         server.should_exit = True
         thread.join(timeout=10)
+
+
+def _wait_until_started(server: uvicorn.Server, thread: threading.Thread) -> None:
+    until = time.monotonic() + _START_SECONDS
+    while not server.started:
+        if not thread.is_alive() or time.monotonic() > until:
+            raise DemoError(f"the HTTP server did not start; {_LOG} in the data folder says why")
+        time.sleep(0.02)
 
 
 @contextlib.contextmanager

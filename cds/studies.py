@@ -5,8 +5,8 @@ Joins the packages where a study needs two of them; the packages themselves see 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from importlib import import_module
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,12 @@ def evaluated(subject: str, data: Path, *, model: Path | None, picture: Path | N
     return figures
 
 
-def trained(package: str, task: str | None, data: Path, out: Path, *, say: Say) -> dict[str, Any]:
+def trained(
+    package: str, task: str | None, data: Path, out: Path, *, start: Path | None = None, say: Say
+) -> dict[str, Any]:
     """Train a model, write its folder and return its card.
+
+    start  vision: checkpoints of another task to start from
 
     Raises ConfigurationError for a task that does not exist, or when the packages for training are not installed.
     """
@@ -46,7 +50,7 @@ def trained(package: str, task: str | None, data: Path, out: Path, *, say: Say) 
             "measure it with `cds evaluate nlp`"
         )
     if package == "vision":
-        return _trained_vision(task, data, out, say)
+        return _trained_vision(task, data, out, start, say)
     if task not in _FUSION_TASKS:
         raise ConfigurationError(f"fusion has the tasks {', '.join(_FUSION_TASKS)}; give one by --task")
     if task == "deterioration":
@@ -75,18 +79,10 @@ def model_sha256(settings: Settings, model: str) -> str:
     raise ConfigurationError(f"no verified model {model!r}; there are: {known or 'none'}")
 
 
-def conformity(url: str, junit: Path | None) -> Iterator[dict[str, Any]]:
-    """Yield the checks of a CDS Hooks server: id, status (passed, failed, skipped) and message."""
-    from cds.conformance import run
-
-    yield from run(url, junit=junit)
-
-
 def _vision(data: Path, model: Path | None) -> dict[str, Any]:
     from vision.evaluation import evaluate
 
-    figures: dict[str, Any] = evaluate(data, model=model)
-    return figures
+    return evaluate(data, model=model, threads=load_settings().inference_threads)
 
 
 def _nlp(data: Path, model: Path | None) -> dict[str, Any]:
@@ -136,19 +132,24 @@ _EVALUATIONS: dict[str, Callable[[Path, Path | None], dict[str, Any]]] = {
 def _draw(subject: str, figures: dict[str, Any], picture: Path) -> None:
     from fusion.evaluation import draw_bars, draw_calibration
 
-    if subject == "nlp":
+    if subject == "vision":
+        from vision.evaluation import picture as drawn
+
+        picture.write_bytes(drawn(figures))
+    elif subject == "nlp":
         classes = figures["openi"]["classes"] if "openi" in figures else {"negated": figures["negex"]["negated"]}
         draw_bars({name: {"value": entry["f1"]} for name, entry in classes.items()}, "F1 of report labels", picture)
     else:
         draw_calibration(figures["calibration"], f"{subject}, {figures['stays']} cases", picture)
 
 
-def _trained_vision(task: str | None, data: Path, out: Path, say: Say) -> dict[str, Any]:
-    try:
-        import_module("torch")
-    except ModuleNotFoundError:
-        raise ConfigurationError(_TRAIN_EXTRA) from None
+def _trained_vision(task: str | None, data: Path, out: Path, start: Path | None, say: Say) -> dict[str, Any]:
+    if find_spec("torch") is None:
+        raise ConfigurationError(_TRAIN_EXTRA)
     from vision.training.run import train_model
 
-    card: dict[str, Any] = train_model(task, data, out, say=say)
+    try:
+        card: dict[str, Any] = train_model(task, data, out, say=say, start=start)
+    except ValueError as error:
+        raise ConfigurationError(f"{error}; give one by --task") from None
     return card

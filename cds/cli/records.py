@@ -195,9 +195,11 @@ def severity(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, in place of CSV.")] = False,
 ) -> None:
     """Predict ICU or intubation from film, note, vitals and laboratory."""
+    from cds.severity_table import severity_table
     from fusion.risks import predict_severity
 
-    _write(predict_severity(_table(pd.read_csv, cohort), images), output, as_json)
+    models = Service(load_settings()).models
+    _write(predict_severity(severity_table(_table(pd.read_csv, cohort), images, models)), output, as_json)
 
 
 def _table(read: Callable[[Path], pd.DataFrame], file: Path) -> pd.DataFrame:

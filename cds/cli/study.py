@@ -1,4 +1,4 @@
-"""Models studied: evaluate and train; and a site's acts: calibrate, audit, promote, conformance."""
+"""Models studied: evaluate and train; and a site's acts: calibrate, audit, promote."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cds.cli.output import EXIT_FAILURE, messages, print_json, screen, wrong_use
+from cds.cli.output import messages, print_json, screen, wrong_use
 
 _AsJson = Annotated[bool, typer.Option("--json", help="JSON.")]
 _Table = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV with columns score, label (0 or 1).")]
@@ -38,7 +38,6 @@ def add_to(app: typer.Typer) -> None:
     app.command("calibrate")(calibrate)
     app.command("audit")(audit)
     app.command("promote")(promote)
-    app.command("conformance")(conformance)
 
 
 def evaluate(
@@ -64,7 +63,11 @@ def train(
     data: Annotated[Path, typer.Option(exists=True, help="Folder of the data; for findings, a CSV.")],
     out: Annotated[Path, typer.Option(file_okay=False, help="Model folder to write.")],
     task: Annotated[
-        str | None, typer.Option(help="vision: see `--task help`; fusion: deterioration, severity, findings.")
+        str | None, typer.Option(help="vision: adult, paediatric; fusion: deterioration, severity, findings.")
+    ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(exists=True, file_okay=False, help="vision: checkpoints of another task to start from."),
     ] = None,
     as_json: _AsJson = False,
 ) -> None:
@@ -74,7 +77,7 @@ def train(
     """
     from cds.studies import trained
 
-    card = trained(package.value, task, data, out, say=messages.print)
+    card = trained(package.value, task, data, out, start=start, say=messages.print)
     messages.print(f"wrote {out}")
     print_json(card) if as_json else _show(card)
 
@@ -159,24 +162,6 @@ def promote(
     with Service(settings).database.reading() as session:
         record = asdict(promoted(settings, session, service, by=by, reason=reason, at=utc_now()))
     print_json(record) if as_json else _show(record)
-
-
-def conformance(
-    url: Annotated[str, typer.Argument(help="Base address of a CDS Hooks server, ours or another's.")],
-    junit: Annotated[Path | None, typer.Option(dir_okay=False, help="Where to write a JUnit file.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
-) -> None:
-    """Check a CDS Hooks server over HTTP alone; exit status 1 when it breaks a requirement."""
-    from cds.studies import conformity
-
-    broken = False
-    for check in conformity(url, junit):
-        broken |= check["status"] == "failed"
-        print_json(check) if as_json else screen.print(
-            f"{check['status']:8s} {check['id']}: {check.get('message') or ''}", markup=False
-        )
-    if broken:
-        raise typer.Exit(EXIT_FAILURE)
 
 
 def _read_csv(path: Path) -> Any:

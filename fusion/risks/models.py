@@ -61,14 +61,16 @@ class RiskModels:
 
     @classmethod
     def load(cls, folder: Path | None = None) -> RiskModels:
-        """Return the models in a folder (default: those packaged); a bad one is refused, with the reason."""
+        """Return the models in a folder (default: those packaged); a bad one is refused, with the reason.
+
+        Severity may be absent altogether: then nothing is said of it.
+        """
         root = folder or PACKAGED
         statuses: dict[str, ModelStatus] = {}
-        return cls(
-            _served(root, deterioration.NAME, DeteriorationModel.load, statuses),
-            _served(root, severity.NAME, SeverityModel.load, statuses),
-            statuses,
-        )
+        first = _served(root, deterioration.NAME, DeteriorationModel.load, statuses)
+        if not (root / severity.NAME).is_dir():
+            return cls(first, None, statuses)
+        return cls(first, _served(root, severity.NAME, SeverityModel.load, statuses), statuses)
 
     def status(self) -> list[dict[str, Any]]:
         """Return a row per model: id, version, sha256, state (served, off or refused) and reason."""
@@ -78,7 +80,10 @@ class RiskModels:
         self, patient: Patient, imaging: ImagingInput | None, report: ReportInput | None, at: datetime
     ) -> tuple[RiskResult, ...]:
         """Return the learned risks of a patient at a time; outside their population they say so."""
-        return self._of_deterioration(patient, at), self._of_severity(patient, imaging, report, at)
+        of_deterioration = self._of_deterioration(patient, at)
+        if severity.NAME not in self._statuses:
+            return (of_deterioration,)
+        return of_deterioration, self._of_severity(patient, imaging, report, at)
 
     def _of_deterioration(self, patient: Patient, at: datetime) -> RiskResult:
         model = self._deterioration

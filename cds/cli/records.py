@@ -46,7 +46,7 @@ def score(
         for definition in SCORES.values():
             print_json(definition.describe()) if as_json else _show_definition(definition.describe())
         return
-    if name not in SCORES:
+    if name is None or name not in SCORES:
         raise wrong_use(f"unknown score {name!r}; `cds score --list` names them")
     rejected = 0
     for number, inputs in read_documents(source):

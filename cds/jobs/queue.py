@@ -12,7 +12,7 @@ import socket
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, cast
 
 from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session
@@ -140,7 +140,8 @@ def queue_state(session: Session) -> QueueState:
 
 def job_state(session: Session, kind: JobKind, subject_id: str) -> JobState | None:
     """Return how far a piece of work is; None when none was ever queued."""
-    return session.scalar(select(JobRow.state).where(JobRow.kind == kind, JobRow.subject_id == subject_id))  # type: ignore[return-value]
+    state = session.scalar(select(JobRow.state).where(JobRow.kind == kind, JobRow.subject_id == subject_id))
+    return cast("JobState | None", state)
 
 
 def _due(at: datetime) -> ColumnElement[bool]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -65,27 +65,22 @@ class Examinations:
     def __init__(self, patient: Patient, orderables: Mapping[str, Orderable]) -> None:
         self.patient = patient
         self.orderables = orderables
+        self._of: dict[str, Sequence[Examination]] = {}
+        self._of_place: dict[tuple[str, str], Sequence[Examination]] = {}
 
     def of(self, key: str) -> Sequence[Examination]:
         """Return what stands for an orderable, exactly or as its equal, newest first, undated last."""
-        orderable = self.orderables.get(key)
-        if orderable is None:
-            return ()
-        found = [self._as(imaging, exact=True) for imaging in self._by_key.get(key, ())]
-        place = (orderable.modality, orderable.region)
-        if orderable.modality in IMAGING_MODALITIES and orderable.region:
-            exact = {examination.reference for examination in found}
-            found += [
-                self._as(imaging, exact=False)
-                for imaging in self._by_place.get(place, ())
-                if imaging.reference not in exact
-            ]
-        found += self._results(key)
-        return sorted(found, key=lambda e: (e.at is None, -(e.at.timestamp() if e.at else 0), e.reference))
+        if key not in self._of:
+            self._of[key] = _newest_first(self._all_of(key))
+        return self._of[key]
 
     def of_place(self, modality: str, region: str) -> Sequence[Examination]:
-        """Return the examinations of a modality and region."""
-        return [self._as(imaging, exact=False) for imaging in self._by_place.get((modality, region), ())]
+        """Return the examinations of a modality and region, newest first, undated last."""
+        place = (modality, region)
+        if place not in self._of_place:
+            found = [_as_examination(imaging, exact=False) for imaging in self._by_place.get(place, ())]
+            self._of_place[place] = _newest_first(found)
+        return self._of_place[place]
 
     def done_since(self, key: str, since: datetime) -> Examination | None:
         """Return what was done of an orderable after a time."""
@@ -95,14 +90,22 @@ class Examinations:
         """Return an order that is still open, placed after a time or undated."""
         return next((e for e in self.of(key) if e.status == "ordered" and (e.at is None or e.at >= since)), None)
 
-    def _results(self, key: str) -> Iterator[Examination]:
+    def _all_of(self, key: str) -> list[Examination]:
+        orderable = self.orderables.get(key)
+        if orderable is None:
+            return []
+        exact = self._by_key.get(key, ())
+        found = [_as_examination(imaging, exact=True) for imaging in exact]
+        if orderable.modality in IMAGING_MODALITIES and orderable.region:
+            references = {imaging.reference for imaging in exact}
+            equals = self.of_place(orderable.modality, orderable.region)
+            found += [examination for examination in equals if examination.reference not in references]
         for name in _RESULTS.get(key, ()):
-            for observation in self.patient.series(name):
-                yield Examination(observation.at, "done", observation.reference, name, exact=True)
-
-    @staticmethod
-    def _as(imaging: Imaging, *, exact: bool) -> Examination:
-        return Examination(imaging.at, imaging.status, imaging.reference, imaging.text, exact)
+            found += [
+                Examination(observation.at, "done", observation.reference, name, exact=True)
+                for observation in self.patient.series(name)
+            ]
+        return found
 
     @cached_property
     def _key_of_code(self) -> Mapping[tuple[str, str], str]:
@@ -130,6 +133,14 @@ class Examinations:
             if place is not None and imaging.reference not in coded:
                 found[place].append(imaging)
         return found
+
+
+def _as_examination(imaging: Imaging, *, exact: bool) -> Examination:
+    return Examination(imaging.at, imaging.status, imaging.reference, imaging.text, exact)
+
+
+def _newest_first(found: list[Examination]) -> Sequence[Examination]:
+    return sorted(found, key=lambda e: (e.at is None, -(e.at.timestamp() if e.at else 0), e.reference))
 
 
 def _place_by_words(imaging: Imaging) -> tuple[str, str] | None:

@@ -128,7 +128,7 @@ def _entry_of(proposal: Proposal, waiting: dict[str, OpenFollowUp]) -> OpenFollo
             entry
             for entry in waiting.values()
             if entry.rule_id == proposal.rule_id
-            and same_matter(entry.finding, proposal.finding)
+            and (entry.finding == proposal.finding or same_matter(entry.finding, proposal.finding))
             and set(entry.orderables) == set(proposal.orderables)
         ),
         None,

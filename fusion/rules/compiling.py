@@ -40,7 +40,13 @@ class CompiledInput:
     within: timedelta | None
 
     def find(self, situation: Situation) -> Known | None:
-        return self.fact.find(situation, self.within)
+        """Return the fact in a situation; what does not hang on finding or order is found once for all rules."""
+        if self.fact.scope != "any":
+            return self.fact.find(situation, self.within)
+        key = (self.fact.name, self.within)
+        if key not in situation.found:
+            situation.found[key] = self.fact.find(situation, self.within)
+        return situation.found[key]
 
 
 @dataclass(frozen=True)

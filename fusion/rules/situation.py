@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from fusion.assessment import DraftOrder, Evidence, OpenFollowUp, ScoreResult
 from fusion.examinations import Examinations
@@ -27,6 +27,7 @@ class Situation:
     """One patient at one time; `finding` or `order` is what triggered the rule, where there is one.
 
     said, shown  findings of the report and of the film by key
+    found        facts that do not hang on finding or order, as they were found; shared by all rules
     """
 
     facts: Facts
@@ -37,6 +38,7 @@ class Situation:
     open_follow_ups: Sequence[OpenFollowUp] = ()
     finding: SeenFinding | None = None
     order: DraftOrder | None = None
+    found: dict[tuple[str, timedelta | None], Known | None] = field(default_factory=dict)
 
     @property
     def at(self) -> datetime:

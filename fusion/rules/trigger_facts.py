@@ -177,8 +177,9 @@ def chest_imaging_days_before(situation: Situation, _: timedelta | None) -> Know
         for e in situation.examinations.of_place(modality, "chest")
         if e.status == "done" and e.at is not None and e.at < source.at
     ]
+    days = [e.days_before(source.at) for e in earlier]
     return Known(
-        sorted(days for e in earlier if (days := e.days_before(source.at)) is not None and days >= 1),
+        sorted(day for day in days if day is not None and day >= 1),
         tuple(_as_evidence(e) for e in earlier[:_NEWEST]),
     )
 
@@ -186,7 +187,6 @@ def chest_imaging_days_before(situation: Situation, _: timedelta | None) -> Know
 def _ages(situation: Situation, found: list[Examination], per_day: float) -> Known | None:
     if not found and not IMAGING_KINDS & situation.patient.kinds:
         return None
-    found = sorted(found, key=lambda e: (e.days_before(situation.at) or 0.0, e.reference))
     ages = [per_day * days for e in found if (days := e.days_before(situation.at)) is not None]
     return Known(ages, tuple(_as_evidence(e) for e in found[:_NEWEST]))
 

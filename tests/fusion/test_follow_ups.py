@@ -250,3 +250,19 @@ def test_what_the_report_does_not_assert_asks_for_nothing(assertion: str) -> Non
 
 def test_what_stands_in_the_indication_asks_for_nothing() -> None:
     assert build.assessed(text=build.report({"lung_nodule": {"section": "indication"}})).follow_ups == ()
+
+
+def test_an_amended_report_that_asks_for_the_same_keeps_the_entry() -> None:
+    for advice in (CT_IN_THREE_MONTHS, {"modality": "other", "interval_days_max": 90}):
+        first = only(build.assessed(text=build.report(recommendations=[advice])))
+        amended = build.report(recommendations=[advice], status="amended", reference="report/2")
+        follow_up = only(build.assessed(text=amended, ledger=(in_ledger(first),)))
+        assert (follow_up.key, follow_up.action) == (first.key, "keep")
+
+
+def test_what_screening_offers_is_due_from_now_and_keeps_its_first_window() -> None:
+    smoker = build.patient(age=60, smoking={"status": "current", "pack_years": 30}, conditions={}, imaging=[])
+    first = only(build.assessed(smoker))
+    assert first.due_to == build.AT.date() + timedelta(days=90)
+    later = only(build.assessed(smoker, ledger=(in_ledger(first),), at=build.AT + timedelta(days=9)))
+    assert (later.action, later.due_to) == ("keep", first.due_to)

@@ -13,11 +13,13 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy.orm import Session
 
-from cds.identity import Person, join
+from cds.identity import Joined, Person, join
 from cds.jobs.queue import JobKind, job_state
 from cds.logs import logger
-from cds.store.films import StoredFilm, films_of
-from cds.store.reports import StoredReport, reports_of
+from cds.store.films import StoredFilm, films_named
+from cds.store.films import with_results as films_with_results
+from cds.store.reports import StoredReport, reports_named
+from cds.store.reports import with_results as reports_with_results
 from cds.store.tables import FilmRow, ReportRow
 from fusion import ImagingInput, Patient, ReportInput
 from vision import ImagingResult
@@ -122,41 +124,56 @@ def evidence_of(
     person = Person(identifiers, patient.birth_date, patient.sex)
     names = _named_by(resources)
     reports = [
-        stored
-        for stored in reports_of(session, identifiers, accessions=[*names.accessions], studies=[*names.studies])
-        if stored.row.issued_at <= at + _CLOCK_SKEW and _is_near(stored.row, person, names)
+        row
+        for row in reports_named(session, identifiers, accessions=[*names.accessions], studies=[*names.studies])
+        if row.issued_at <= at + _CLOCK_SKEW and _is_near(row, person, names)
     ]
-    report = _choice(session, "extract_report", person, reports)
+    report = _chosen_report(session, person, reports)
     if report.used is not None:
         _add_names_of(names, report.used.row)
     films = [
-        stored
-        for stored in films_of(session, identifiers, accessions=[*names.accessions], studies=[*names.studies])
-        if (stored.row.taken_at or stored.row.received_at) <= at + _CLOCK_SKEW and _is_near(stored.row, person, names)
+        row
+        for row in films_named(session, identifiers, accessions=[*names.accessions], studies=[*names.studies])
+        if (row.taken_at or row.received_at) <= at + _CLOCK_SKEW and _is_near(row, person, names)
     ]
-    return Evidence(_choice(session, "analyse_film", person, films), report)
+    return Evidence(_chosen_film(session, person, films), report)
 
 
-def _choice(session: Session, kind: JobKind, person: Person, newest_first: Sequence[_Stored]) -> Choice[_Stored]:
-    by_row = {stored.row.id: stored for stored in newest_first}
-    split = join(person, [stored.row for stored in newest_first])
-    joined = [by_row[row.id] for row in split.joined]
-    unresolved = by_row[split.unresolved[0][0].id] if split.unresolved else None
+def _chosen_film(session: Session, person: Person, newest_first: Sequence[FilmRow]) -> Choice[StoredFilm]:
+    """Return the newest analysed film, else the newest rejected one; only its result is loaded."""
+    split = join(person, newest_first)
+    in_turn = [row for state in ("analysed", "rejected") for row in split.joined if row.status == state]
+    chosen = in_turn[:1] or [row for row, _ in split.unresolved[: not split.joined]]
+    stored = next(iter(films_with_results(session, chosen)), None)
+    waits = bool(split.joined) and split.joined[0].status not in ("analysed", "rejected")
+    note = _note(session, "analyse_film", split, waits=waits)
+    return Choice(stored, None, note) if in_turn else Choice(None, stored, note)
+
+
+def _chosen_report(session: Session, person: Person, newest_first: Sequence[ReportRow]) -> Choice[StoredReport]:
+    """Return the newest report that was extracted, else the newest that was refused; no more results are loaded."""
+    split = join(person, newest_first)
+    used: StoredReport | None = None
+    waits = False
+    for number, row in enumerate(split.joined):
+        (stored,) = reports_with_results(session, [row])
+        waits = waits or (number == 0 and stored.result is None)
+        used = used or (stored if stored.result is not None else None)
+        if stored.result is not None and stored.result.refusal is None:
+            used = stored
+            break
+    near = [row for row, _ in split.unresolved[: not split.joined]]
+    unresolved = next(iter(reports_with_results(session, near)), None)
+    return Choice(used, unresolved, _note(session, "extract_report", split, waits=waits))
+
+
+def _note(session: Session, kind: JobKind, split: Joined[Any], *, waits: bool) -> str | None:
+    notes = [_waiting_note(session, kind, split.joined[0].id)] if waits else []
     if split.unresolved:
-        _log.warning("identity unresolved", kind=kind, identity=split.unresolved[0][1], count=len(split.unresolved))
-    used = next((s for s in joined if _is_usable(s)), None) or next((s for s in joined if s.result is not None), None)
-    notes = []
-    if joined and joined[0].result is None:
-        notes.append(_waiting_note(session, kind, joined[0].row.id))
-    if unresolved is not None:
-        notes.append("another is of unresolved identity" if joined else f"unresolved: {split.unresolved[0][1]}")
-    return Choice(used, None if joined else unresolved, "; ".join(notes) or None)
-
-
-def _is_usable(stored: StoredFilm | StoredReport) -> bool:
-    if isinstance(stored, StoredFilm):
-        return stored.result is not None and stored.result.rejection is None
-    return stored.result is not None and stored.result.refusal is None
+        reason = split.unresolved[0][1]
+        _log.warning("identity unresolved", kind=kind, identity=reason, count=len(split.unresolved))
+        notes.append("another is of unresolved identity" if split.joined else f"unresolved: {reason}")
+    return "; ".join(notes) or None
 
 
 def _waiting_note(session: Session, kind: JobKind, subject_id: str) -> str:

@@ -83,7 +83,7 @@ def store_imaging_result(session: Session, film_id: str, result: ImagingResult, 
 
 def film_by_id(session: Session, film_id: str) -> StoredFilm | None:
     row = session.get(FilmRow, film_id)
-    return None if row is None else _with_results(session, [row])[0]
+    return None if row is None else with_results(session, [row])[0]
 
 
 def films_of(
@@ -93,6 +93,17 @@ def films_of(
     accessions: Sequence[str] = (),
     studies: Sequence[str] = (),
 ) -> list[StoredFilm]:
+    """Return current films that an identifier, an accession number or a study names, newest first, with results."""
+    return with_results(session, films_named(session, identifiers, accessions=accessions, studies=studies))
+
+
+def films_named(
+    session: Session,
+    identifiers: Iterable[tuple[str, str]],
+    *,
+    accessions: Sequence[str] = (),
+    studies: Sequence[str] = (),
+) -> list[FilmRow]:
     """Return current films that an identifier, an accession number or a study names, newest first.
 
     Whether a film may be joined with a patient is decided by `cds.identity`, not here.
@@ -108,7 +119,7 @@ def films_of(
     rows = session.scalars(
         select(FilmRow).where(or_(*conditions), FilmRow.superseded_by.is_(None)).order_by(FilmRow.received_at.desc())
     ).all()
-    return sorted(_with_results(session, rows), key=lambda film: _time_of(film.row), reverse=True)
+    return sorted(rows, key=_time_of, reverse=True)
 
 
 def recent_films(session: Session, *, limit: int, before: datetime | None = None) -> list[StoredFilm]:
@@ -116,10 +127,11 @@ def recent_films(session: Session, *, limit: int, before: datetime | None = None
     query = select(FilmRow).where(FilmRow.superseded_by.is_(None)).order_by(FilmRow.received_at.desc()).limit(limit)
     if before is not None:
         query = query.where(FilmRow.received_at < before)
-    return _with_results(session, session.scalars(query).all())
+    return with_results(session, session.scalars(query).all())
 
 
-def _with_results(session: Session, rows: Sequence[FilmRow]) -> list[StoredFilm]:
+def with_results(session: Session, rows: Sequence[FilmRow]) -> list[StoredFilm]:
+    """Return films with the results they have."""
     results: dict[str, Any] = {
         row.film_id: row.result
         for row in session.scalars(

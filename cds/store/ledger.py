@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, union
 from sqlalchemy.orm import Session
 
 from cds.store.tables import AssessmentRow, FollowUpRow
@@ -35,8 +35,16 @@ class Case:
 
 def subject_in_use(session: Session, candidates: Sequence[str]) -> str:
     """Return the first of a patient's subjects under which something is kept, else the first."""
-    kept = set(session.scalars(select(AssessmentRow.subject).where(AssessmentRow.subject.in_(candidates))))
-    kept |= set(session.scalars(select(FollowUpRow.subject).where(FollowUpRow.subject.in_(candidates))))
+    if len(candidates) == 1:
+        return candidates[0]
+    kept = set(
+        session.scalars(
+            union(
+                select(AssessmentRow.subject).where(AssessmentRow.subject.in_(candidates)),
+                select(FollowUpRow.subject).where(FollowUpRow.subject.in_(candidates)),
+            )
+        )
+    )
     return next((subject for subject in candidates if subject in kept), candidates[0])
 
 

@@ -96,7 +96,7 @@ def store_report_result(session: Session, report_id: str, result: StructuredRepo
 
 def report_by_id(session: Session, report_id: str) -> StoredReport | None:
     row = session.get(ReportRow, report_id)
-    return None if row is None else _with_results(session, [row])[0]
+    return None if row is None else with_results(session, [row])[0]
 
 
 def reports_of(
@@ -106,12 +106,23 @@ def reports_of(
     accessions: Sequence[str] = (),
     studies: Sequence[str] = (),
 ) -> list[StoredReport]:
+    """Return current reports that an identifier, an accession number or a study names, newest first, with results."""
+    return with_results(session, reports_named(session, identifiers, accessions=accessions, studies=studies))
+
+
+def reports_named(
+    session: Session,
+    identifiers: Iterable[tuple[str, str]],
+    *,
+    accessions: Sequence[str] = (),
+    studies: Sequence[str] = (),
+) -> Sequence[ReportRow]:
     """Return current reports that an identifier, an accession number or a study names, newest first.
 
     Whether a report may be joined with a patient is decided by `cds.identity`, not here.
     """
     wanted = list(identifiers)
-    rows = session.scalars(
+    return session.scalars(
         select(ReportRow)
         .where(
             or_(
@@ -125,10 +136,10 @@ def reports_of(
         )
         .order_by(ReportRow.issued_at.desc())
     ).all()
-    return _with_results(session, rows)
 
 
-def _with_results(session: Session, rows: Sequence[ReportRow]) -> list[StoredReport]:
+def with_results(session: Session, rows: Sequence[ReportRow]) -> list[StoredReport]:
+    """Return reports with the results they have."""
     results = {
         row.report_id: row.result
         for row in session.scalars(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +18,21 @@ from vision.result import ImagingResult
 _Files = Annotated[list[Path], typer.Argument(help="DICOM, PNG or JPEG files, or folders of them.")]
 
 
+class Sex(StrEnum):
+    """Of a patient, where the film does not say."""
+
+    MALE = "male"
+    FEMALE = "female"
+
+
+class View(StrEnum):
+    """Of a film, where it does not say."""
+
+    PA = "PA"
+    AP = "AP"
+    LATERAL = "lateral"
+
+
 def add_to(app: typer.Typer) -> None:
     app.command("analyze")(analyze)
     app.command("quality")(quality)
@@ -26,10 +42,10 @@ def analyze(
     images: _Files,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     age: Annotated[float | None, typer.Option(min=0, max=130, help="Years; for films without metadata.")] = None,
-    sex: Annotated[str | None, typer.Option(help="male or female.")] = None,
-    view: Annotated[str | None, typer.Option(help="PA, AP or lateral.")] = None,
+    sex: Annotated[Sex | None, typer.Option(case_sensitive=False, help="For films without metadata.")] = None,
+    view: Annotated[View | None, typer.Option(case_sensitive=False, help="For films without metadata.")] = None,
     body_part: Annotated[str | None, typer.Option(help="As DICOM BodyPartExamined, such as CHEST.")] = None,
-    heatmaps: Annotated[Path | None, typer.Option(help="Folder for heatmap pictures.")] = None,
+    heatmaps: Annotated[Path | None, typer.Option(help="Folder for pictures: FILM.HASH.FINDING.png.")] = None,
 ) -> None:
     """Analyse radiographs: findings with scores, regions, measurements, quality; or the reason for none.
 
@@ -116,4 +132,5 @@ def _show(path: Path, result: ImagingResult) -> None:
 def _write_heatmaps(folder: Path, path: Path, result: ImagingResult) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for heatmap in result.heatmaps:
-        (folder / f"{path.stem}.{heatmap.finding}.png").write_bytes(heatmap_png(heatmap, 512, 512))
+        name = f"{path.stem}.{result.image_sha256[:8]}.{heatmap.finding}.png"
+        (folder / name).write_bytes(heatmap_png(heatmap, 512, 512))

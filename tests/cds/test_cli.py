@@ -270,6 +270,8 @@ def test_films_that_cannot_be_used_are_rejected_with_the_reason_and_never_a_numb
         assert set(record) == {"file", "rejected", "code"}, record
     assert "rejected" in run("analyze", tmp_path).out
     assert run("analyze", tmp_path / "absent.png").status == 2
+    assert run("analyze", tmp_path, "--view", "sideways").status == 2
+    assert run("analyze", tmp_path, "--age", "-1").status == 2
 
 
 # operating

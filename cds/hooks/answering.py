@@ -55,7 +55,7 @@ class Answering:
         self._assessor = assessor
         self._fetcher = fetcher
         self._database = database
-        self._words = ReportWords(database, blobs)
+        self._words = ReportWords(blobs)
         self._orders = orders
         self._codes = codes
         self._base_url = base_url
@@ -104,14 +104,19 @@ class Answering:
         self, service: HookService, call: HookCall, assessed: AssessedPatient, at: datetime
     ) -> tuple[Chosen, list[dict[str, Any]]]:
         """Return the cards that are to be shown, kept in the store before they leave."""
-        worded = self._words.put_into(assessed)
-        advice = advice_of(service, call.request.hook, worded, self._orders, self._codes)
-        if not advice:
-            return Chosen((), 0, 0), []
         context = call.context
         with self._database.reading() as session:
+            worded = self._words.put_into(assessed, session)
+            advice = advice_of(service, call.request.hook, worded, self._orders, self._codes)
+            if not advice:
+                return Chosen((), 0, 0), []
             overridden = overridden_since(session, assessed.subject, at - self._quiet)
-            shown = shown_keys(session, assessed.subject, encounter=context.encounter_id, since=at - _SAME_DAY)
+            said_once = any(not item.again for item in advice)
+            shown = (
+                shown_keys(session, assessed.subject, encounter=context.encounter_id, since=at - _SAME_DAY)
+                if said_once
+                else ()
+            )
         chosen = choose(advice, service, overridden=overridden, shown=shown)
         maker = CardMaker(self._orders, self._codes, _frame(call, at), self._base_url, assessed.case_url)
         cards = [maker.card(item) for item in chosen.advice]

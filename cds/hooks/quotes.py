@@ -7,15 +7,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
 
+from sqlalchemy import bindparam, select
+from sqlalchemy.orm import Session
+
 from cds.assessing import AssessedPatient
 from cds.errors import DamagedBlobError
-from cds.store import BlobFolder, Database
-from cds.store.reports import report_by_id
+from cds.store import BlobFolder
+from cds.store.tables import ReportRow
 from fusion.assessment import Evidence, FindingView, FollowUp, OrderCheck
 
 _SENTENCE_END = re.compile(r"[.;:\n]\s")
 _LONGEST = 240
 _REFERENCE = "report/"
+_DIGEST = select(ReportRow.sha256).where(ReportRow.id == bindparam("report_id"))
 
 _Item = TypeVar("_Item", FindingView, FollowUp, OrderCheck)
 
@@ -23,17 +27,16 @@ _Item = TypeVar("_Item", FindingView, FollowUp, OrderCheck)
 class ReportWords:
     """Puts the sentences of reports in place of their positions."""
 
-    def __init__(self, database: Database, blobs: BlobFolder) -> None:
-        self._database = database
+    def __init__(self, blobs: BlobFolder) -> None:
         self._blobs = blobs
 
-    def put_into(self, assessed: AssessedPatient) -> AssessedPatient:
+    def put_into(self, assessed: AssessedPatient, session: Session) -> AssessedPatient:
         """Return the same with report evidence in the report's own words, where the text is still in the store."""
         assessment = assessed.assessment
         shown = [view for view in assessment.findings if view.report_assertion in ("present", "possible")]
         items: list[FindingView | FollowUp | OrderCheck] = [*shown, *assessment.follow_ups, *assessment.order_checks]
         wanted = {e.reference for item in items for e in item.evidence if _has_place(e)}
-        texts = self._texts(wanted)
+        texts = self._texts(wanted, session)
         if not texts:
             return assessed
         changed = assessment.model_copy(
@@ -45,21 +48,15 @@ class ReportWords:
         )
         return replace(assessed, assessment=changed)
 
-    def _texts(self, references: set[str]) -> dict[str, str]:
-        digests = {}
-        if references:
-            with self._database.reading() as session:
-                for reference in references:
-                    report = report_by_id(session, reference.removeprefix(_REFERENCE))
-                    if report is not None:
-                        digests[reference] = report.row.sha256
+    def _texts(self, references: set[str], session: Session) -> dict[str, str]:
         texts = {}
-        for reference, digest in digests.items():
+        for reference in references:
+            digest = session.scalar(_DIGEST, {"report_id": reference.removeprefix(_REFERENCE)})
             try:
-                texts[reference] = self._blobs.get(digest).decode("utf-8", "replace")
+                texts[reference] = self._blobs.get(digest).decode("utf-8", "replace") if digest else ""
             except (OSError, DamagedBlobError):
                 continue
-        return texts
+        return {reference: text for reference, text in texts.items() if text}
 
 
 def sentence_at(text: str, start: int, end: int) -> str:

@@ -8,10 +8,23 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, insert, select
 from sqlalchemy.orm import Session
 
 from cds.store.tables import CardRow, FeedbackRow, ReplayRow
+
+_OVERRIDDEN = (
+    select(CardRow.key)
+    .join(FeedbackRow, FeedbackRow.card_uuid == CardRow.uuid)
+    .where(
+        CardRow.subject == bindparam("subject"),
+        FeedbackRow.outcome == "overridden",
+        FeedbackRow.outcome_timestamp >= bindparam("since"),
+    )
+)
+_SHOWN = select(CardRow.key).where(CardRow.subject == bindparam("subject"), CardRow.silent.is_(False)).distinct()
+_SHOWN_SINCE = _SHOWN.where(CardRow.shown_at >= bindparam("since"))
+_SHOWN_IN_ENCOUNTER = _SHOWN.where(CardRow.encounter == bindparam("encounter"))
 
 
 @dataclass(frozen=True)
@@ -44,28 +57,19 @@ class Feedback:
 
 def add_cards(session: Session, cards: Iterable[ShownCard], *, at: datetime) -> None:
     """Keep cards, so that feedback finds them."""
-    session.add_all(CardRow(**vars(card), shown_at=at) for card in cards)
+    session.execute(insert(CardRow), [{**vars(card), "shown_at": at} for card in cards])
 
 
 def overridden_since(session: Session, subject: str, since: datetime) -> frozenset[str]:
     """Return the keys of a subject's cards that were overridden after a time, whichever service showed them."""
-    return frozenset(
-        session.scalars(
-            select(CardRow.key)
-            .join(FeedbackRow, FeedbackRow.card_uuid == CardRow.uuid)
-            .where(
-                CardRow.subject == subject, FeedbackRow.outcome == "overridden", FeedbackRow.outcome_timestamp >= since
-            )
-        )
-    )
+    return frozenset(session.scalars(_OVERRIDDEN, {"subject": subject, "since": since}))
 
 
 def shown_keys(session: Session, subject: str, *, encounter: str | None, since: datetime) -> frozenset[str]:
     """Return the keys of cards shown to a subject in an encounter, or, without an encounter, after a time."""
-    query = select(CardRow.key).where(CardRow.subject == subject, CardRow.silent.is_(False))
     if encounter is None:
-        return frozenset(session.scalars(query.where(CardRow.shown_at >= since)))
-    return frozenset(session.scalars(query.where(CardRow.encounter == encounter)))
+        return frozenset(session.scalars(_SHOWN_SINCE, {"subject": subject, "since": since}))
+    return frozenset(session.scalars(_SHOWN_IN_ENCOUNTER, {"subject": subject, "encounter": encounter}))
 
 
 def add_feedback(session: Session, service: str, items: Sequence[Feedback], *, at: datetime) -> int:

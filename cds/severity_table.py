@@ -5,6 +5,7 @@ The only place where films and notes meet the fusion package for this risk; fusi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ def severity_table(cohort: pd.DataFrame, images: Path, models: Models) -> pd.Dat
     return pd.concat([cohort.reset_index(drop=True), pd.DataFrame(rows)], axis=1)
 
 
-def _row(entry: dict[str, Any], images: Path, models: Models) -> dict[str, Any]:
+def _row(entry: Mapping[Any, Any], images: Path, models: Models) -> dict[str, Any]:
     age = _number(entry.get("age"))
     sex = {"M": "male", "F": "female"}.get(str(entry.get("sex")))
     record = {name: _number(entry.get(column)) for column, name in _RECORD.items()}

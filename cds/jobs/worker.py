@@ -60,17 +60,23 @@ class Worker:
         if niceness:
             os.nice(niceness)
         self._database.require_current()
-        with self._database.writing() as session:
-            released = release_dead(session, at=_now())
         self._blobs.drop_unfinished()
-        _log.info("worker started", pid=os.getpid(), count=released)
+        step: Callable[[], bool] = self._take_back
         while not self.stop.is_set() and parent in (None, os.getppid()):
             try:
-                if not self.run_one():
+                if not step():
                     self.stop.wait(_POLL_SECONDS)
+                step = self.run_one
             except SQLAlchemyError as error:
                 _log.error("store in trouble", **place_of(error))
                 self.stop.wait(_STORE_IN_TROUBLE_SECONDS)
+
+    def _take_back(self) -> bool:
+        """Queue again what a dead process left leased; returns whether there was any."""
+        with self._database.writing() as session:
+            released = release_dead(session, at=_now())
+        _log.info("worker started", pid=os.getpid(), count=released)
+        return released > 0
 
     def run_one(self) -> bool:
         """Do one job, if there is one; returns whether there was."""

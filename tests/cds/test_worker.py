@@ -168,7 +168,6 @@ def test_a_database_that_is_locked_does_not_end_the_worker(
     monkeypatch.setattr("cds.jobs.worker._STORE_IN_TROUBLE_SECONDS", 0.01)
     impatient = database.writing
     monkeypatch.setattr(database, "writing", lambda: impatient(patience_ms=10))
-    monkeypatch.setattr("cds.jobs.worker.release_dead", lambda *_, **__: 0)
     locked, release = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -176,11 +175,11 @@ def test_a_database_that_is_locked_does_not_end_the_worker(
             locked.set()
             release.wait(10)
 
-    thread = threading.Thread(target=worker.run)
-    thread.start()
     holder = threading.Thread(target=hold)
     holder.start()
     locked.wait(10)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
     time.sleep(0.2)
     release.set()
     holder.join()

@@ -56,7 +56,7 @@ def run_demo(data_dir: Path, *, port: int, once: bool) -> None:
         _ = service.assessor
         with (
             _logging_to(data_dir / _LOG, settings.log_level),
-            _stopped_by_sigterm(),
+            _interruptible(),
             worker_process(settings),
             _served(http_server(service), listener),
         ):
@@ -138,17 +138,18 @@ def _wait_until_started(server: uvicorn.Server, thread: threading.Thread) -> Non
 
 
 @contextlib.contextmanager
-def _stopped_by_sigterm() -> Iterator[None]:
-    """Take SIGTERM as Ctrl-C, so that the worker process ends with this one."""
+def _interruptible() -> Iterator[None]:
+    """Take SIGTERM as Ctrl-C, so that the worker process ends with this one; and both also in the background."""
 
     def interrupt(_: int, __: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _wait_for_interrupt() -> None:

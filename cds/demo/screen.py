@@ -116,6 +116,16 @@ class DemoScreen:
         self._out.print(
             Text(f"{view} view, {population} (by {result['population_source']}), {shown.film_seconds:.1f} s to result")
         )
+        if result["findings"]:
+            self._findings(result)
+        else:
+            self._out.print(Text("no findings: no model in service looked at this film", style="bold red"))
+        for name, reason in result["not_applicable"].items():
+            self._dim(f"not applicable: {_plain(name)}: {reason}")
+        models = ", ".join(f"{m['id']} {m['version']} ({m['sha256'][:12]})" for m in result["models"])
+        self._dim(f"models: {models or 'none in service'}")
+
+    def _findings(self, result: _Json) -> None:
         table = _table("finding", "score", "probability", "above cut-off", "where")
         findings = sorted(result["findings"], key=lambda f: (f["label"] is not True, -f["score"]))
         for finding in findings[:_MOST_FINDINGS]:
@@ -130,10 +140,6 @@ class DemoScreen:
         self._out.print(table)
         if all(finding["probability"] is None for finding in findings):
             self._dim("A score becomes a probability once a site sets its prevalence (CDS_PREVALENCE).")
-        for name, reason in result["not_applicable"].items():
-            self._dim(f"not applicable: {_plain(name)}: {reason}")
-        models = ", ".join(f"{m['id']} {m['version']} ({m['sha256'][:12]})" for m in result["models"])
-        self._dim(f"models: {models or 'none in service'}")
 
     def _report(self, shown: Shown, text: str) -> None:
         result = shown.report["result"]

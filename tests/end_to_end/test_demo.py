@@ -152,6 +152,7 @@ def staying(demo: DemoRun) -> Iterator[tuple[str, str]]:
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def test_the_demo_stays_up_on_loopback_and_asks_for_its_key(staying: tuple[str, str]) -> None:

@@ -17,6 +17,8 @@ from rich.markup import escape
 from cds.assessing import utc_now
 from cds.cli.documents import read_documents
 from cds.cli.output import EXIT_SOME_REJECTED, complain, messages, print_json, screen, wrong_use
+from cds.codes import FindingCodes
+from cds.fhir.assessments import assessment_bundle
 from cds.service import Service
 from cds.settings import load_settings
 from fusion import Assessment, FusionError, ImagingInput, ReportInput, assess, read_patient, resources_of
@@ -82,6 +84,7 @@ def risk(
     ] = None,
     at: Annotated[str | None, typer.Option(help="Time of the assessment, ISO 8601; default: now.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON.")] = False,
+    as_fhir: Annotated[bool, typer.Option("--fhir", help="A FHIR R4 Bundle of what the assessment says.")] = False,
 ) -> None:
     """Assess the patient of a bundle, with a film and a report if given; the caller vouches that they are theirs."""
     settings = load_settings()
@@ -107,7 +110,9 @@ def risk(
         report=text,
         orderables=service.orders.orderables,
     )
-    if as_json:
+    if as_fhir:
+        print_json(assessment_bundle(assessment, patient.id, FindingCodes(service.configs.findings())))
+    elif as_json:
         print_json(assessment.model_dump(mode="json"))
     else:
         show_assessment(assessment)

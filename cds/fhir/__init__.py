@@ -1,6 +1,7 @@
-"""Assessment -> FHIR R4, strict on the way out.
+"""What we publish as FHIR R4, strict on the way out.
 
     outcomes.py          OperationOutcome
+    report.py            StructuredReport -> DiagnosticReport
     service_requests.py  a suggestion -> a complete draft ServiceRequest
     assessments.py       risks, scores, order checks and follow-ups -> RiskAssessment, Observation, DetectedIssue, Task
 

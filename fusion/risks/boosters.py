@@ -50,24 +50,30 @@ class Boosters:
         for booster, name in zip(self._boosters, names, strict=True):
             booster.save_model(folder / name)
 
-    def log_odds(self, features: pd.DataFrame) -> Array:
-        """Return the calibrated log-odds of each row."""
-        table = self._table(features)
-        raw = np.mean([booster.predict(table, output_margin=True) for booster in self._boosters], axis=0)
-        return np.asarray(self.slope * raw + self.intercept, dtype=np.float64)
+    def log_odds(self, features: pd.DataFrame | Array) -> Array:
+        """Return the calibrated log-odds of each row.
 
-    def probability(self, features: pd.DataFrame) -> Array:
-        return np.asarray(1 / (1 + np.exp(-self.log_odds(features))), dtype=np.float64)
-
-    def contributions(self, features: pd.DataFrame) -> Array:
-        """Return what each feature adds to the calibrated log-odds (Saabas), (rows, features) in their order."""
+        features  a table with the columns of `features`, or (rows, features) in their order
+        """
         table = self._table(features)
         raw = np.mean(
-            [booster.predict(table, pred_contribs=True, approx_contribs=True) for booster in self._boosters], axis=0
+            [booster.predict(table, output_margin=True, validate_features=False) for booster in self._boosters], axis=0
         )
-        return np.asarray(self.slope * raw[:, :-1], dtype=np.float64)
+        return np.asarray(self.slope * raw + self.intercept, dtype=np.float64)
 
-    def _table(self, features: pd.DataFrame) -> xgboost.DMatrix:
-        """Return the columns of the boosters; a frame that has just these is not copied column by column."""
-        chosen = features if list(features.columns) == self.features else features[self.features]
-        return xgboost.DMatrix(chosen.to_numpy(np.float32), feature_names=self.features, nthread=THREADS)
+    def probability(self, features: pd.DataFrame | Array) -> Array:
+        return np.asarray(1 / (1 + np.exp(-self.log_odds(features))), dtype=np.float64)
+
+    def contributions(self, features: pd.DataFrame | Array) -> tuple[Array, Array]:
+        """Return the calibrated log-odds of each row, and what each feature adds to them (Saabas), (rows, features)."""
+        table = self._table(features)
+        parts = [
+            booster.predict(table, pred_contribs=True, approx_contribs=True, validate_features=False)
+            for booster in self._boosters
+        ]
+        raw = np.asarray(np.mean(parts, axis=0), dtype=np.float64)
+        return self.slope * raw.sum(axis=1) + self.intercept, self.slope * raw[:, :-1]
+
+    def _table(self, features: pd.DataFrame | Array) -> xgboost.DMatrix:
+        values = features[self.features].to_numpy() if isinstance(features, pd.DataFrame) else features
+        return xgboost.DMatrix(np.asarray(values, dtype=np.float32), nthread=THREADS)

@@ -6,6 +6,7 @@ the first hours, one for stays that were watched longer. Outside its population 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pandas as pd
 
 from fusion.risks.boosters import Boosters
 from fusion.risks.card import ModelCard, read_card, verify_files, verify_output
-from fusion.risks.deterioration_features import features_of
+from fusion.risks.deterioration_features import feature_columns, stacked
 from fusion.risks.events import Array, Stays, stays_of
 
 NAME = "deterioration"
@@ -30,6 +31,15 @@ class Stage:
     boosters: Boosters
 
 
+@dataclass(frozen=True)
+class Reasoned:
+    """The risk of one stay: its features, and what each parameter adds to the log-odds."""
+
+    probability: float
+    features: Mapping[str, float]
+    weights: Mapping[str, float]
+
+
 class DeteriorationModel:
     """A verified model of in-hospital death."""
 
@@ -37,7 +47,8 @@ class DeteriorationModel:
         self.card = card
         self.sha256 = card.weights_sha256
         self._stages = stages
-        parameters = [name.split(".")[0] for name in stages[0].boosters.features]
+        self._features = stages[0].boosters.features
+        parameters = [name.split(".")[0] for name in self._features]
         self._parameters = list(dict.fromkeys(parameters))
         self._parameter_of = np.array([self._parameters.index(name) for name in parameters])
 
@@ -68,27 +79,32 @@ class DeteriorationModel:
 
     def probability(self, stays: Stays) -> Array:
         """Return the probability of each stay, from what was measured until its end."""
-        features = features_of(stays)
-        probability = np.full(len(features), np.nan)
-        for stage, rows in self._staged(features):
-            probability[rows] = stage.boosters.probability(features.iloc[rows])
+        columns = feature_columns(stays)
+        table = stacked(columns, self._features)
+        probability = np.full(len(table), np.nan)
+        for stage, rows in self._staged(columns):
+            probability[rows] = stage.boosters.probability(table[rows])
         return probability
 
-    def reasons(self, stays: Stays) -> tuple[pd.DataFrame, Array, pd.DataFrame]:
-        """Return the features, the probability, and what each parameter (columns) adds to the log-odds of each stay."""
-        features = features_of(stays)
-        probability = np.full(len(features), np.nan)
-        weights = np.zeros((len(features), len(self._parameters)))
-        for stage, rows in self._staged(features):
-            part = features.iloc[rows]
-            probability[rows] = stage.boosters.probability(part)
-            np.add.at(weights.T, self._parameter_of, stage.boosters.contributions(part).T)
-        return features, probability, pd.DataFrame(weights, columns=self._parameters)
+    def reasons(self, stays: Stays) -> list[Reasoned]:
+        """Return the probability of each stay with what each parameter adds to it."""
+        columns = feature_columns(stays)
+        table = stacked(columns, self._features)
+        found: dict[int, Reasoned] = {}
+        for stage, rows in self._staged(columns):
+            log_odds, weights = stage.boosters.contributions(table[rows])
+            for row, odds, parts in zip(rows.tolist(), log_odds, weights, strict=True):
+                gathered = np.bincount(self._parameter_of, parts, minlength=len(self._parameters))
+                found[row] = Reasoned(
+                    probability=float(1 / (1 + np.exp(-odds))),
+                    features=dict(zip(self._features, table[row].tolist(), strict=True)),
+                    weights=dict(zip(self._parameters, gathered.tolist(), strict=True)),
+                )
+        return [found[row] for row in range(len(table))]
 
-    def _staged(self, features: pd.DataFrame) -> list[tuple[Stage, npt.NDArray[np.int64]]]:
-        hours = features["Stay.hours"].to_numpy()
+    def _staged(self, columns: Mapping[str, Array]) -> list[tuple[Stage, npt.NDArray[np.int64]]]:
         limits = np.array([stage.from_hours for stage in self._stages])
-        chosen = np.maximum(np.searchsorted(limits, hours, side="right") - 1, 0)
+        chosen = np.maximum(np.searchsorted(limits, columns["Stay.hours"], side="right") - 1, 0)
         pairs = [(stage, np.flatnonzero(chosen == number)) for number, stage in enumerate(self._stages)]
         return [(stage, rows) for stage, rows in pairs if len(rows)]
 

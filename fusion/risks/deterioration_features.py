@@ -6,7 +6,7 @@ that contributions can be gathered by parameter. Knows no outcome and no model.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, cached_property
 
 import numpy as np
@@ -28,6 +28,18 @@ _FREQUENT = (
 
 def features_of(stays: Stays) -> pd.DataFrame:
     """Return one row per stay, in the order of `stays.records`; columns are always the same and in the same order."""
+    columns = feature_columns(stays)
+    return pd.DataFrame(stacked(columns, tuple(columns)), columns=pd.Index(columns))
+
+
+def stacked(columns: Mapping[str, Array], names: Sequence[str]) -> npt.NDArray[np.float32]:
+    """Return (stays, names) of some columns."""
+    values = np.concatenate([columns[name] for name in names]) if names else np.empty(0)
+    return np.ascontiguousarray(values.reshape(len(names), -1).T, dtype=np.float32)
+
+
+def feature_columns(stays: Stays) -> dict[str, Array]:
+    """Return each feature as (stays,), always the same ones in the same order."""
     series = dict(_with_derived(stays.series))
     columns: dict[str, Array] = {}
     end = stays.end
@@ -44,7 +56,7 @@ def features_of(stays: Stays) -> pd.DataFrame:
     measured = np.column_stack([columns[f"{name}.count"] for name in SERIES])
     columns["Stay.parameters"] = (measured > 0).sum(axis=1).astype(float)
     columns["Stay.measurements_per_hour"] = measured.sum(axis=1) / np.maximum(end / _HOUR, 1)
-    return pd.DataFrame(np.column_stack(list(columns.values())).astype(np.float32), columns=pd.Index(columns))
+    return columns
 
 
 def _with_derived(measured: Mapping[str, Rows]) -> Iterator[tuple[str, Rows]]:

@@ -85,6 +85,7 @@ _DERIVED: tuple[Parameter, ...] = (
 
 _BY_NAME: Mapping[str, Parameter] = {parameter.name: parameter for parameter in (*PARAMETERS, *_DERIVED)}
 _DESCRIPTOR_WORDS: Mapping[str, str] = {
+    "Gender": "sex",
     "Height": "height",
     "ICUType": "kind of intensive care unit",
     "MechVent": "mechanical ventilation",
@@ -92,6 +93,7 @@ _DESCRIPTOR_WORDS: Mapping[str, str] = {
 }
 _SAME_AS: Mapping[str, str] = {"SBP": "NISysABP", "DBP": "NIDiasABP", "SysABP": "NISysABP", "DiasABP": "NIDiasABP"}
 _TREND = 0.1
+_NAMED = 4
 _NAN = float("nan")
 
 
@@ -168,30 +170,44 @@ def missing(seen: Sequence[Measured]) -> tuple[str, ...]:
 
 
 def in_words(weights: Mapping[str, float], features: Mapping[str, float], most: int = 6) -> tuple[Contribution, ...]:
-    """Return the heaviest contributions in clinical words, such as "urea 18 mmol/L, rising"."""
+    """Return the heaviest contributions in clinical words, such as "urea 18 mmol/L, rising".
+
+    What was not measured weighs, too; it is gathered into one contribution that names the heaviest of it.
+    """
     gathered: dict[str, float] = {}
+    unmeasured: dict[str, float] = {}
     for name, weight in weights.items():
         words = _words(name, features)
-        gathered[words] = gathered.get(words, 0.0) + weight
+        known = words is not None
+        words = words or _unmeasured_words(name)
+        (gathered if known else unmeasured)[words] = (gathered if known else unmeasured).get(words, 0.0) + weight
+    if unmeasured:
+        named = sorted(unmeasured, key=lambda words: -abs(unmeasured[words]))[:_NAMED]
+        gathered[f"not measured: {', '.join(named)}"] = sum(unmeasured.values())
     heaviest = sorted(gathered.items(), key=lambda pair: -abs(pair[1]))[:most]
     return tuple(Contribution(text=text, weight=round(weight, 4)) for text, weight in heaviest)
 
 
-def _words(name: str, features: Mapping[str, float]) -> str:
+def _unmeasured_words(name: str) -> str:
+    return _DESCRIPTOR_WORDS.get(name) or _BY_NAME[_SAME_AS.get(name, name)].words
+
+
+def _words(name: str, features: Mapping[str, float]) -> str | None:
+    """Return a parameter with its latest value and its course; None when it was not measured."""
     if name == "Age":
         return f"age {features['Age.value']:.0f}"
     if name == "Gender":
-        return {1.0: "male", 0.0: "female"}.get(features["Gender.value"], "sex not known")
+        return {1.0: "male", 0.0: "female"}.get(features["Gender.value"])
     if name == "Stay":
         return _DESCRIPTOR_WORDS[name]
     if name in _DESCRIPTOR_WORDS:
         known = features.get("MechVent.ever") == 1 if name == "MechVent" else features.get(f"{name}.value", _NAN) > 0
-        return _DESCRIPTOR_WORDS[name] + ("" if known else " not recorded")
+        return _DESCRIPTOR_WORDS[name] if known else None
     source = _SAME_AS.get(name, name)
     parameter = _BY_NAME[source]
     last, first = features.get(f"{source}.last", _NAN), features.get(f"{source}.first", _NAN)
     if math.isnan(last):
-        return f"{parameter.words} not measured"
+        return None
     factor, unit = parameter.shown
     return " ".join(filter(None, [parameter.words, _figure(last * factor), unit])) + _trend(parameter, first, last)
 

@@ -178,17 +178,13 @@ def _within_stay(
         reason = f"only {len(used)} parameters measured in the stay; at least {least} are needed"
         return base.model_copy(update={"reason": reason, "inputs": used, "missing": absent})
     stays = stays_of(intensive_care.events_of(patient, start, at, seen))
-    features, probability, weights = model.reasons(stays)
+    (reasoned,) = model.reasons(stays)
     return base.model_copy(
         update={
             "status": "ok",
-            "probability": round(float(probability[0]), 4),
-            "contributions": intensive_care.in_words(_first_row(weights), _first_row(features)),
+            "probability": round(reasoned.probability, 4),
+            "contributions": intensive_care.in_words(reasoned.weights, reasoned.features),
             "inputs": used,
             "missing": absent,
         }
     )
-
-
-def _first_row(table: pd.DataFrame) -> dict[str, float]:
-    return dict(zip(table.columns, table.to_numpy(dtype=float)[0].tolist(), strict=True))

@@ -45,9 +45,6 @@ LEARNERS: dict[str, dict[str, Any]] = {
     "narrow": {
         "max_depth": 4, "eta": 0.04, "subsample": 0.7, "colsample_bytree": 0.1, "min_child_weight": 5, "lambda": 5,
     },
-    "deep": {
-        "max_depth": 6, "eta": 0.03, "subsample": 0.6, "colsample_bytree": 0.1, "min_child_weight": 20, "lambda": 10,
-    },
     "shallow": {
         "max_depth": 3, "eta": 0.04, "subsample": 0.6, "colsample_bytree": 0.15, "min_child_weight": 5, "lambda": 5,
     },
@@ -60,15 +57,11 @@ class Recipe:
     """Everything that decides what is trained."""
 
     stages: tuple[StageRecipe, ...] = (
-        StageRecipe(
-            0,
-            {View(6): 1.0, View(6, age_only=True): 0.5, View(12): 1.0, View(24): 0.7},
-            {"narrow": 250, "shallow": 400},
-        ),
-        StageRecipe(30, {View(48): 1.0, View(36): 0.3}, {"narrow": 380, "deep": 380, "shallow": 550}),
+        StageRecipe(0, {View(6): 1.0, View(12): 0.7}, {"narrow": 180}),
+        StageRecipe(30, {View(48): 1.0}, {"narrow": 260, "shallow": 300}),
     )
     seed: int = 7
-    folds: int = FOLDS
+    folds: int = 2
 
 
 @dataclass

@@ -115,10 +115,13 @@ def test_contributions_add_up_to_the_log_odds(trained: tuple[Path, Path]) -> Non
     data, models = trained
     model = DeteriorationModel.load(models / "deterioration")
     stays = stays_of(pd.read_parquet(data / "set_a.parquet"))
-    _, probability, weights = model.reasons(stays)
-    rest = np.log(probability / (1 - probability)) - weights.sum(axis=1).to_numpy()
+    reasoned = model.reasons(stays)
+    odds = np.array([np.log(one.probability / (1 - one.probability)) for one in reasoned])
+    weights = pd.DataFrame([one.weights for one in reasoned])
+    rest = odds - weights.sum(axis=1).to_numpy()
     assert rest == pytest.approx(np.full(STAYS, rest[0]), abs=1e-4)
     assert weights.abs().mean().idxmax() == "Lactate"
+    assert [one.probability for one in reasoned] == pytest.approx(model.probability(stays), abs=1e-5)
 
 
 def test_weights_that_are_not_those_of_the_card_are_refused_and_the_rest_goes_on(models: Path) -> None:
@@ -178,7 +181,7 @@ def test_values_are_told_in_clinical_words(trained: tuple[Path, Path]) -> None:
         (1, 10, "FiO2", 0.5), (1, 10, "PaO2", 70.0), (1, 10, "NISysABP", 92.0),
     ]  # fmt: skip
     model = DeteriorationModel.load(trained[1] / "deterioration")
-    features, _, _ = model.reasons(stays_of(pd.DataFrame(rows, columns=["record", "minute", "parameter", "value"])))
+    (one,) = model.reasons(stays_of(pd.DataFrame(rows, columns=["record", "minute", "parameter", "value"])))
     names = (
         "Age",
         "Gender",
@@ -194,12 +197,12 @@ def test_values_are_told_in_clinical_words(trained: tuple[Path, Path]) -> None:
         "MechVent",
         "Stay",
     )
-    told = in_words(dict.fromkeys(names, 1.0), dict(zip(features, features.iloc[0], strict=True)), most=20)
+    told = in_words(dict.fromkeys(names, 1.0), one.features, most=20)
     assert {reason.text: reason.weight for reason in told} == {
         "age 71": 1, "female": 1, "urea 18 mmol/L, rising": 1, "temperature 38.1 °C": 1,
         "Glasgow coma scale 9, falling": 1, "platelets 1040 x10⁹/L": 1, "inspired oxygen 50 %": 1,
-        "PaO2/FiO2 140 mmHg": 1, "systolic pressure 92 mmHg": 2, "sodium not measured": 1,
-        "mechanical ventilation not recorded": 1, "how long and how closely watched": 1,
+        "PaO2/FiO2 140 mmHg": 1, "systolic pressure 92 mmHg": 2, "how long and how closely watched": 1,
+        "not measured: sodium, mechanical ventilation": 2,
     }  # fmt: skip
 
 

@@ -26,6 +26,8 @@ from vision.technique import Technique
 GATE = Path(__file__).parent / "models" / "gate"
 TOLERANCE = 0.02
 """Largest difference from the golden output, relative to its size where that is above one."""
+MISTAKE_WITHIN = 0.47
+"""Distance within which 98 % of the chest films lie that are turned, inverted or cut; farther off is none of these."""
 NOT_CHEST: dict[str, tuple[str, str]] = {
     "sideways": ("rotated", "the film lies on its side; turn it upright and send it again"),
     "upside_down": ("rotated", "the film is upside down; turn it upright and send it again"),
@@ -37,9 +39,11 @@ NOT_CHEST: dict[str, tuple[str, str]] = {
     "limb": ("wrong_body_part", "looks like a film of a limb or of the spine, not of the chest"),
     "breast": ("wrong_modality", "looks like a mammogram, not a chest radiograph"),
     "slice": ("wrong_modality", "looks like a cross-section (CT or MR), not a radiograph"),
-    "other": ("not_a_film", "does not look like a radiograph"),
+    "other": ("not_a_film", "does not look like a chest radiograph"),
 }
 """Kind of picture -> code and reason of its rejection."""
+MISTAKES = frozenset({"sideways", "upside_down", "inverted", "part"})
+"""Kinds that are chest films, shown wrongly."""
 UNLIKE = Rejection(code="out_of_distribution", reason="not recognised as a frontal chest film")
 
 
@@ -122,7 +126,8 @@ class Gate:
     def _refusal(self, sight: Sight) -> Rejection | None:
         chest = sight.kinds["chest"]
         if chest < self.card.accept_above:
-            likeliest = max((kind for kind in sight.kinds if kind != "chest"), key=lambda kind: sight.kinds[kind])
+            ruled_out = {"chest"} if sight.distance <= MISTAKE_WITHIN else {"chest", *MISTAKES}
+            likeliest = max(NOT_CHEST.keys() - ruled_out, key=lambda kind: sight.kinds[kind])
             code, reason = NOT_CHEST[likeliest]
             return Rejection(code=code, reason=reason)
         return UNLIKE if sight.distance > self.card.refuse_beyond else None

@@ -73,11 +73,13 @@ def _noise(square: Pixels) -> float:
 
 def border_of(square: Pixels) -> float:
     """Return the share of a square that rows and columns without any variation take off its four sides."""
-    inside = 1.0
-    for spread in (np.ptp(square, axis=1), np.ptp(square, axis=0)):
-        varied = np.nonzero(spread > _FLAT)[0]
-        inside *= 0.0 if len(varied) == 0 else float(varied[-1] - varied[0] + 1) / len(spread)
-    return 1 - inside
+    inside = square
+    for axis in (0, 1, 0, 1):
+        varied = np.nonzero(np.ptp(inside, axis=axis) > _FLAT)[0] if inside.size else np.array([])
+        if len(varied) == 0:
+            return 1.0
+        inside = np.take(inside, range(int(varied[0]), int(varied[-1]) + 1), 1 - axis)
+    return 1 - inside.size / square.size
 
 
 def _marks(square: Pixels) -> float:

@@ -1,7 +1,8 @@
 """Train, export and evaluate the gate: `python -m vision.training.gate --data DIR [--output FOLDER]`.
 
-Without --output it prints the figures of the packaged gate again. The backbone stays as ImageNet left it; learned are
-a linear layer over kinds of picture, one over PA and AP, and where in feature space chest films lie.
+Without --output it prints the figures of the packaged gate again; with --record it also writes them into its card.
+The backbone stays as ImageNet left it; learned are a linear layer over kinds of picture, one over PA and AP, and where
+in feature space chest films lie.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from sklearn.linear_model import LogisticRegression
 
 from vision.card import hashes
 from vision.gate import GATE
-from vision.gate_card import GateCard, Golden, write_card
+from vision.gate_card import GateCard, Golden, read_card, write_card
 from vision.prepare import Preparation, golden_film, prepared
 from vision.training.gate_evaluation import evaluate, figures
 from vision.training.gate_pictures import Picture, pictures
@@ -241,7 +242,6 @@ def train(data: Path, folder: Path, *, threads: int, cache: Path | None) -> None
         printed_by="python -m vision.training.gate --data DIR",
     )
     write_card(folder, card)
-    write_card(folder, card.model_copy(update=figures(evaluate(folder, chosen, threads))))
 
 
 LIMITS = (
@@ -263,13 +263,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the development data")
     parser.add_argument("--output", type=Path, help="train, and write the model folder here")
+    parser.add_argument("--record", action="store_true", help="write the figures into the card")
     parser.add_argument("--cache", type=Path, help="file that keeps the features (.npz)")
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
+    folder = arguments.output or GATE
     if arguments.output is not None:
-        train(arguments.data, arguments.output, threads=arguments.threads, cache=arguments.cache)
-    rows = evaluate(arguments.output or GATE, pictures(arguments.data), arguments.threads)
-    print(json.dumps(figures(rows), indent=1))
+        train(arguments.data, folder, threads=arguments.threads, cache=arguments.cache)
+    found = figures(evaluate(folder, pictures(arguments.data), arguments.threads))
+    if arguments.record or arguments.output is not None:
+        write_card(folder, read_card(folder).model_copy(update=found))
+    print(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":

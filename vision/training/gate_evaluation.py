@@ -35,7 +35,7 @@ class Row:
 
 
 def evaluate(folder: Path, chosen: list[Picture], threads: int) -> list[Row]:
-    """Return the gate's word on every unseen picture, on a varied copy, and on the mistakes made of chest films."""
+    """Return the gate's word on every unseen picture, on a varied copy, and on one mistake made of each chest film."""
     gate = Gate.load(folder, threads)
     rows = []
     for position, picture in enumerate(chosen):
@@ -63,8 +63,8 @@ def _made(picture: Picture, random: np.random.Generator) -> Iterator[tuple[str, 
     yield picture.kind, True, film
     yield picture.kind, False, varied(film, random)
     if picture.kind == "chest":
-        for mistake in MISTAKES:
-            yield mistake, True, mistaken(film, mistake, random)
+        mistake = str(random.choice(MISTAKES))
+        yield mistake, True, mistaken(film, mistake, random)
 
 
 def _row(gate: Gate, picture: Picture, kind: str, clean: bool, film: NDArray[np.float32]) -> Row:

@@ -122,5 +122,4 @@ def _report_modality(report: ReportInput | None, at: datetime, freshness: Freshn
 def _record_modality(patient: Patient) -> Modality:
     if not patient.kinds and not patient.observations:
         return Modality(name="record", status="missing", detail="nothing but the Patient resource")
-    newest = max((observation.at for observation in patient.observations), default=None)
-    return Modality(name="record", status="used", at=newest)
+    return Modality(name="record", status="used", at=patient.newest_at)

@@ -18,6 +18,7 @@ from fusion.orderables import Orderable
 
 IMAGING_KINDS = frozenset({"ServiceRequest", "ImagingStudy", "DiagnosticReport", "Procedure"})
 IMAGING_MODALITIES = frozenset({"XR", "CT", "MR", "US", "MG", "DXA", "PET", "NM"})
+_ANYWHERE = frozenset({"DXA", "PET"})
 _DICOM_MODALITIES: Mapping[str, str] = {"CR": "XR", "DX": "XR", "RF": "XR", "PT": "PET", "BMD": "DXA"}
 _RESULTS: Mapping[str, tuple[str, ...]] = {
     "d_dimer": ("d_dimer_ng_ml_feu", "d_dimer_ng_ml_ddu"),
@@ -76,7 +77,7 @@ class Examinations:
 
     def of_place(self, modality: str, region: str) -> Sequence[Examination]:
         """Return the examinations of a modality and region, newest first, undated last."""
-        place = (modality, region)
+        place = _place(modality, region)
         if place not in self._of_place:
             found = [_as_examination(imaging, exact=False) for imaging in self._by_place.get(place, ())]
             self._of_place[place] = _newest_first(found)
@@ -121,18 +122,24 @@ class Examinations:
         return found
 
     @cached_property
-    def _by_place(self) -> Mapping[tuple[str, str | None], Sequence[Imaging]]:
-        found: dict[tuple[str, str | None], list[Imaging]] = defaultdict(list)
+    def _by_place(self) -> Mapping[tuple[str, str], Sequence[Imaging]]:
+        found: dict[tuple[str, str], list[Imaging]] = defaultdict(list)
         coded: set[str] = set()
         for key, entries in self._by_key.items():
             orderable = self.orderables[key]
-            found[orderable.modality, orderable.region] += entries
+            if orderable.region is not None:
+                found[_place(orderable.modality, orderable.region)] += entries
             coded |= {imaging.reference for imaging in entries}
         for imaging in self.patient.imaging:
             place = _place_by_words(imaging)
             if place is not None and imaging.reference not in coded:
-                found[place].append(imaging)
+                found[_place(*place)].append(imaging)
         return found
+
+
+def _place(modality: str, region: str) -> tuple[str, str]:
+    """Return what makes two examinations equal; bone density and PET are equal wherever they were measured."""
+    return (modality, "anywhere" if modality in _ANYWHERE else region)
 
 
 def _as_examination(imaging: Imaging, *, exact: bool) -> Examination:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cached_property
+from operator import attrgetter
 
 from fusion.assessment import Dropped
 
@@ -121,7 +122,7 @@ class Patient:
         for observation in self.observations:
             index.setdefault(observation.key, []).append(observation)
         for series in index.values():
-            series.sort(key=lambda observation: observation.at)
+            series.sort(key=attrgetter("at"))
         return index
 
     @cached_property
@@ -134,6 +135,11 @@ class Patient:
             return None
         born, day = self.birth_date, at.date()
         return day.year - born.year - ((day.month, day.day) < (born.month, born.day))
+
+    @property
+    def newest_at(self) -> datetime | None:
+        """Time of the newest observation."""
+        return max((series[-1].at for series in self._by_key.values()), default=None)
 
     def series(self, key: str) -> Sequence[Observation]:
         """Return the values of a key, oldest first."""

@@ -6,6 +6,7 @@ import re
 from datetime import UTC, date, datetime
 from typing import Any
 
+_MONTH_LENGTH = len("2026-06")
 _PARTIAL = re.compile(r"^(\d{4})(?:-(\d{2}))?$")
 
 
@@ -13,7 +14,7 @@ def moment(value: Any) -> datetime | None:
     """Return a FHIR date, dateTime or instant as an aware time; None when it is not one."""
     if not isinstance(value, str):
         return None
-    partial = _PARTIAL.match(value)
+    partial = _PARTIAL.match(value) if len(value) <= _MONTH_LENGTH else None
     try:
         if partial:
             return datetime(int(partial[1]), int(partial[2] or 1), 1, tzinfo=UTC)

@@ -266,3 +266,10 @@ def test_what_screening_offers_is_due_from_now_and_keeps_its_first_window() -> N
     assert first.due_to == build.AT.date() + timedelta(days=90)
     later = only(build.assessed(smoker, ledger=(in_ledger(first),), at=build.AT + timedelta(days=9)))
     assert (later.action, later.due_to) == ("keep", first.due_to)
+
+
+def test_bone_density_counts_wherever_it_was_measured() -> None:
+    fracture = build.report({"vertebral_compression_fracture": {}}, days_ago=40)
+    for days_ago, expected in ((10, 0), (60, 0), (800, 1)):
+        who = build.patient(age=70, imaging=[{"orderable": "dxa_hip", "days_ago": days_ago}])
+        assert len(build.assessed(who, text=fracture).follow_ups) == expected

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fusion import NoPatientError, Patient, TwoPatientsError, read_patient, resources_of
@@ -257,12 +257,14 @@ CODED_OBSERVATION = st.builds(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(RESOURCE | CODED_OBSERVATION | JSON, max_size=6))
 def test_no_shape_of_a_resource_crashes_the_reading(resources: list[Any]) -> None:
     patient = read_patient([PATIENT, *resources], at=build.AT)
     build.assessed(patient, orders=(build.draft(orderable="ct_chest_with_contrast"),))
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(JSON)
 def test_any_document_gives_a_list_of_resources(document: Any) -> None:
     assert all(isinstance(resource["resourceType"], str) for resource in resources_of(document))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fusion.errors import RuleError
@@ -171,11 +171,13 @@ def refusal(text: str) -> str:
     return ""
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(max_size=300))
 def test_any_text_is_compiled_or_refused_with_its_line(text: str) -> None:
     assert refusal(text) == "" or refusal(text).startswith("example.yaml line ")
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(alphabet=st.characters(codec="ascii"), max_size=60))
 def test_any_condition_is_compiled_or_refused_with_its_line(condition: str) -> None:
     quoted = condition.replace("'", "''").replace("\n", " ").replace("\r", " ")

@@ -1,6 +1,7 @@
 """The hygiene of a folder of films: one row per file, and a picture of them all. Judges files, not patients.
 
-Rows carry technique and measures only; nothing that names a person, and no path beyond the file's own name.
+Rows carry technique and measures only, beside the path of the file as it was given; nothing from a header that names
+a person.
 """
 
 from __future__ import annotations
@@ -138,4 +139,4 @@ def _exposure(axes: Any, read: list[dict[str, Any]]) -> None:
     axes.fill_between(place, low, high, color="#8aa4b8", alpha=0.5, label="1st to 99th percentile")
     axes.plot(place, middle, color="#24425c", label="median")
     axes.set(title="Exposure", xlabel="files, by median", ylabel="grey, 0-1", ylim=(0, 1))
-    axes.legend(loc="upper left", fontsize=8)
+    axes.legend(loc="lower right", fontsize=8)

@@ -123,11 +123,12 @@ def _auroc(rows: list[Row]) -> dict[str, Any] | None:
     truth, score = np.array([row.view == "AP" for row in rows]), np.array([row.ap for row in rows])
     if truth.all() or not truth.any():
         return None
-    random, resampled = np.random.default_rng(0), []
+    random = np.random.default_rng(0)
+    resampled: list[float] = []
     while len(resampled) < _RESAMPLES:
         drawn = random.integers(0, len(rows), len(rows))
         if truth[drawn].any() and not truth[drawn].all():
-            resampled.append(roc_auc_score(truth[drawn], score[drawn]))
+            resampled.append(float(roc_auc_score(truth[drawn], score[drawn])))
     low, high = np.percentile(resampled, (2.5, 97.5))
     said = (score >= 0.9) | (score <= 0.1)
     return {

@@ -147,7 +147,16 @@ def _chosen_film(session: Session, person: Person, newest_first: Sequence[FilmRo
     stored = next(iter(films_with_results(session, chosen)), None)
     waits = bool(split.joined) and split.joined[0].status not in ("analysed", "rejected")
     note = _note(session, "analyse_film", split, waits=waits)
-    return Choice(stored, None, note) if in_turn else Choice(None, stored, note)
+    if not in_turn or stored is None or stored.result is None:
+        return Choice(None, stored, note)
+    return Choice(stored, None, "; ".join(filter(None, [_unassessed(stored.result), note])) or None)
+
+
+def _unassessed(result: ImagingResult) -> str | None:
+    """Return why nothing was assessed on a film that could be used; None when something was."""
+    if result.findings or result.rejection is not None or not result.not_applicable:
+        return None
+    return f"nothing was assessed on it: {next(iter(result.not_applicable.values()))}"
 
 
 def _chosen_report(session: Session, person: Person, newest_first: Sequence[ReportRow]) -> Choice[StoredReport]:

@@ -26,6 +26,8 @@ from vision.technique import Technique
 
 MODELS = Path(__file__).parent / "models"
 ADULT_FROM_YEARS = 18.0
+EVERY_FINDING = "every_finding"
+"""Stands in `not_applicable` for the findings of a model whose card cannot be read."""
 _POPULATIONS: tuple[Literal["adult", "paediatric"], ...] = ("adult", "paediatric")
 
 
@@ -96,7 +98,7 @@ class Analyzer:
         if place is None or place.encoder is None or place.ref is None:
             return result.model_copy(
                 update={
-                    "not_applicable": dict.fromkeys(self._labels(result.population), why),
+                    "not_applicable": dict.fromkeys(self._labels(result.population) or (EVERY_FINDING,), why),
                     "measurements": (CARDIOTHORACIC_RATIO,),
                 }
             )

@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from cds.errors import NotAcceptedError, NotFoundError
@@ -58,7 +59,8 @@ def install_problem_handlers(app: FastAPI) -> None:
         return problem(422, str(error))
 
     @app.exception_handler(OperationalError)
-    async def _busy(_: Request, error: OperationalError) -> Response:
+    @app.exception_handler(PoolTimeout)
+    async def _busy(_: Request, error: Exception) -> Response:
         _log.error("store in trouble", **place_of(error))
         return problem(503, "the store is busy or cannot be reached; nothing was acknowledged, try again")
 

@@ -124,6 +124,23 @@ def test_a_film_that_waits_is_missing_and_said_to_wait(
     assert _modality(ask(), "imaging") == ("missing", "the newest has arrived and waits to be worked on")
 
 
+def test_a_film_on_which_no_model_could_say_anything_is_said_to_be_so(
+    ask: Callable[..., AssessedPatient],
+    database: Database,
+    films: FilmArrivals,
+    make_film: Callable[..., bytes],
+    at: datetime,
+) -> None:
+    film_id = films.receive(make_film(), source="upload", at=at).film_id
+    result = ImagingResult(not_applicable={"lung_mass": "the adult model is not in service"}, analysed_at=at)
+    with database.writing() as session:
+        store_imaging_result(session, film_id, result, at=at)
+    assert _modality(ask(), "imaging") == (
+        "used",
+        "nothing was assessed on it: the adult model is not in service",
+    )
+
+
 def test_a_case_is_kept_under_the_record_number_and_linked(
     ask: Callable[..., AssessedPatient], database: Database
 ) -> None:

@@ -30,6 +30,10 @@ class FindingCodes:
         entry = self._findings.get(key)
         return entry.display if entry else key.replace("_", " ")
 
+    def is_device(self, key: str) -> bool:
+        """Whether a finding is a device, not a disease."""
+        return key in self._findings and self._findings[key].group == "device"
+
     def concept(self, key: str) -> dict[str, Any]:
         """Return a CodeableConcept: SNOMED CT and RadLex where verified, and the key in the project's CodeSystem."""
         entry = self._findings.get(key)

@@ -9,7 +9,7 @@ from datetime import date
 from cds.assessing import AssessedPatient
 from cds.hooks.cards import Advice
 from cds.hooks.services import INDICATORS, Indicator
-from cds.hooks.wording import day, escaped, quoted
+from cds.hooks.wording import day, escaped, quoted, window
 from fusion.assessment import Assessment, DraftOrder, Evidence, FollowUp, OrderCheck, Suggestion
 from fusion.orderables import Orderable
 
@@ -137,15 +137,15 @@ def models_of(assessment: Assessment) -> dict[str, str]:
 
 def evidence_lines(evidence: Iterable[Evidence]) -> tuple[str, ...]:
     """Return what a statement rests on, one line each."""
-    lines = []
-    for item in list(evidence)[:_MOST_EVIDENCE]:
-        if item.kind == "report":
-            lines.append(f"report: {quoted(item.detail)}")
-        elif item.kind == "imaging":
-            lines.append(f"film: {escaped(item.detail)}")
-        else:
-            lines.append(f"{escaped(item.detail)} ({escaped(item.reference, 80)})")
-    return tuple(lines)
+    return tuple(dict.fromkeys(map(_evidence_line, evidence)))[:_MOST_EVIDENCE]
+
+
+def _evidence_line(item: Evidence) -> str:
+    if item.kind == "report":
+        return f"report: {quoted(item.detail)}"
+    if item.kind == "imaging":
+        return f"film: {escaped(item.detail)}"
+    return f"{escaped(item.detail)} ({escaped(item.reference, 80)})"
 
 
 def not_used_lines(assessment: Assessment) -> tuple[str, ...]:
@@ -171,7 +171,7 @@ def _check_sections(check: OrderCheck, assessment: Assessment) -> dict[str, tupl
 
 def _follow_up_sections(follow_up: FollowUp, assessment: Assessment) -> dict[str, tuple[str, ...]]:
     asked = "asked for by the radiologist" if follow_up.source == "radiologist" else "by rule"
-    due = [f"{asked}, due {day(follow_up.due_from)} to {day(follow_up.due_to)}"] if follow_up.due_to else [asked]
+    due = [f"{asked}, due {window(follow_up.due_from, follow_up.due_to)}"]
     if follow_up.conditional:
         due.append("only if the condition that the report names holds")
     if follow_up.reason:

@@ -10,7 +10,7 @@ from cds.codes import FindingCodes
 from cds.hooks.advisories import evidence_lines, graver, is_answered, key_of, models_of, not_used_lines, wants_attention
 from cds.hooks.cards import Advice
 from cds.hooks.services import Indicator
-from cds.hooks.wording import day, escaped, listed, quoted
+from cds.hooks.wording import day, escaped, listed, quoted, window
 from fusion.assessment import Assessment, FindingView, FollowUp, Modality, RiskResult, ScoreResult
 
 _SHOWN = ("present", "possible")
@@ -27,7 +27,9 @@ def overview_advice(
     risk_from  learned risks below this probability are left out
     """
     assessment = assessed.assessment
+    followed = {follow_up.finding for follow_up in assessment.follow_ups}
     findings = [view for view in assessment.findings if is_positive(view)]
+    findings.sort(key=lambda view: (view.key not in followed, codes.is_device(view.key)))
     risks = [risk for risk in assessment.risks if (risk.probability or 0) >= risk_from and risk.status == "ok"]
     due = [f for f in assessment.follow_ups if not is_answered(f) and wants_attention(f, due_by)]
     if not (findings or risks or due):
@@ -74,7 +76,8 @@ def _summary(
         parts.append(f"film only: {listed(seen, 2)}")
     if due:
         overdue = sum(f.action == "overdue" for f in due)
-        parts.append(f"{overdue} follow-up overdue" if overdue else f"{len(due)} follow-up due")
+        number, state = (overdue, "overdue") if overdue else (len(due), "due")
+        parts.append(f"{number} follow-up{'s' if number > 1 else ''} {state}")
     if risks and len(parts) < 3:
         worst = max(risks, key=lambda risk: risk.probability or 0)
         parts.append(f"{worst.title} {_percent(worst.probability)}")
@@ -130,7 +133,7 @@ def _film_line(view: FindingView, codes: FindingCodes) -> str:
 
 def _risk_line(risk: RiskResult) -> str:
     because = "; ".join(escaped(reason.text, 80) for reason in risk.contributions[:3])
-    missing = f"; missing: {escaped(listed(list(risk.missing)), 120)}" if risk.missing else ""
+    missing = _missing(risk.missing)
     used = f" from {escaped(listed(list(risk.modalities)))}" if risk.modalities else ""
     return (
         f"{escaped(risk.title)}: {_percent(risk.probability)} for {escaped(risk.outcome, 120)}{used}"
@@ -140,20 +143,24 @@ def _risk_line(risk: RiskResult) -> str:
 
 
 def _score_line(score: ScoreResult) -> str:
-    value = "" if score.value is None or score.value == {} else f" {escaped(_value(score.value), 160)}"
+    value = " not decidable" if score.value in (None, {}) else f" {escaped(_value(score.value), 160)}"
     bounds = f" ({score.minimum} to {score.maximum} possible)" if score.minimum != score.maximum else ""
     band = f", {escaped(score.band)}" if score.band else ""
-    missing = f"; missing: {escaped(listed(list(score.missing)), 160)}" if score.missing else ""
+    missing = _missing(score.missing)
     dates = [used.at for used in score.inputs if used.at is not None]
     since = f"; inputs of {day(min(dates))} to {day(max(dates))}" if dates else ""
     source = f" ({escaped(score.citation, 160)})"
     return f"{escaped(score.title)}:{value}{bounds}{band}{missing}{since}{source}"
 
 
+def _missing(names: tuple[str, ...]) -> str:
+    return f"; missing: {escaped(listed([name.replace('_', ' ') for name in names]), 160)}" if names else ""
+
+
 def _due_line(follow_up: FollowUp) -> str:
-    when = f"{day(follow_up.due_from)} to {day(follow_up.due_to)}" if follow_up.due_to else "no date given"
     mark = "overdue, " if follow_up.action == "overdue" else ""
     lines = evidence_lines(follow_up.evidence[:1])
+    when = window(follow_up.due_from, follow_up.due_to)
     return f"{escaped(follow_up.summary)} ({mark}{when})" + (f" – {lines[0]}" if lines else "")
 
 

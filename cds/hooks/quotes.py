@@ -16,7 +16,7 @@ from cds.store import BlobFolder
 from cds.store.tables import ReportRow
 from fusion.assessment import Evidence, FindingView, FollowUp, OrderCheck
 
-_SENTENCE_END = re.compile(r"[.;:\n]\s")
+_SENTENCE_END = re.compile(r"[.!?]\s|\n")
 _LONGEST = 240
 _REFERENCE = "report/"
 _DIGEST = select(ReportRow.sha256).where(ReportRow.id == bindparam("report_id"))
@@ -60,12 +60,17 @@ class ReportWords:
 
 
 def sentence_at(text: str, start: int, end: int) -> str:
-    """Return the sentence that holds a span, cut to a readable length around it."""
-    before = [match.end() for match in _SENTENCE_END.finditer(text, max(0, start - _LONGEST), start)]
-    after = _SENTENCE_END.search(text, max(end - 1, 0))
-    first = max([start - _LONGEST // 2, *before[-1:]]) if start else 0
-    last = min(after.start() + 1 if after else len(text), end + _LONGEST // 2)
-    return text[max(first, 0) : last].strip()
+    """Return the sentence that holds a span; a long one is cut at words around the span, with marks where it is cut."""
+    before = [match.end() for match in _SENTENCE_END.finditer(text, 0, start)]
+    after = _SENTENCE_END.search(text, max(end - 1, start))
+    first, last = before[-1] if before else 0, after.start() + 1 if after else len(text)
+    if last - first <= _LONGEST:
+        return text[first:last].strip()
+    room = max((_LONGEST - (end - start)) // 2, 20)
+    left, right = max(first, start - room), min(last, end + room)
+    words_before = text[left:start] if left == first else "… " + text[left:start].partition(" ")[2]
+    words_after = text[end:right] if right == last else text[end:right].rpartition(" ")[0] + " …"
+    return f"{words_before}{text[start:end]}{words_after}".strip()
 
 
 def _has_place(evidence: Evidence) -> bool:

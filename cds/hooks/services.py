@@ -1,7 +1,9 @@
 """The CDS Hooks services: their hooks, what they ask to be sent beforehand, and how much they may say.
 
 Prefetch templates keep to the restricted subset that every 2.0 client can answer: reads, searches by type with token
-equality, `_sort` and `_count`; tokens are first-level fields of the context.
+equality, `_sort` and `_count`; tokens are first-level fields of the context. Every service asks for the same: rules on
+scores and findings need all of it, one assessment serves the case page whichever service was called last, and an EHR
+answers equal templates once.
 """
 
 from __future__ import annotations
@@ -62,9 +64,8 @@ class HookService:
     settings: ServiceSettings
 
 
-def _service(name: str, title: str, description: str, hooks: Iterable[str], keys: str) -> HookService:
-    prefetch = {key: _TEMPLATES[key] for key in ("patient", *keys.split())}
-    return HookService(name, title, description, frozenset(hooks), prefetch, ServiceSettings(id=name))
+def _service(name: str, title: str, description: str, hooks: Iterable[str]) -> HookService:
+    return HookService(name, title, description, frozenset(hooks), _TEMPLATES, ServiceSettings(id=name))
 
 
 SERVICES: tuple[HookService, ...] = (
@@ -73,21 +74,18 @@ SERVICES: tuple[HookService, ...] = (
         "Imaging order advisor",
         "Checks imaging orders against the record, the latest film and report: safety, duplicates, the better test.",
         ("order-select", "order-sign"),
-        "encounter conditions medications allergies vitals laboratory social orders studies reports procedures",
     ),
     _service(
         "chest-imaging-risk",
         "Chest imaging and risk",
         "What the latest chest report and film say, the risks that follow, and what is due.",
         ("patient-view", "order-sign"),
-        "encounter conditions medications vitals laboratory social orders studies reports",
     ),
     _service(
         "follow-up-tracker",
         "Imaging follow-up tracker",
         "Follow-ups of imaging findings that are due, overdue or not yet ordered.",
         ("patient-view", "encounter-discharge"),
-        "encounter conditions social orders studies reports procedures",
     ),
 )
 

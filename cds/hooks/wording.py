@@ -49,6 +49,13 @@ def day(moment: date | datetime | None) -> str:
     return (moment.date() if isinstance(moment, datetime) else moment).isoformat()
 
 
+def window(first: date | None, last: date | None) -> str:
+    """Return a span of days in words."""
+    if last is None:
+        return "without a date" if first is None else f"from {day(first)} on"
+    return f"by {day(last)}" if first in (None, last) else f"{day(first)} to {day(last)}"
+
+
 def listed(names: list[str], most: int = 4) -> str:
     """Return names as a list in words, with a count of those left out."""
     shown = ", ".join(names[:most])

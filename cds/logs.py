@@ -67,9 +67,11 @@ def _place(kind: type[BaseException], trace: TracebackType | None) -> dict[str, 
 
 
 class _LibraryLogs(logging.Handler):
-    """Passes on who logged and how grave it is; the words only of the web server, which knows no patient."""
+    """Passes on who warned and how grave it is; the words only of the web server, which knows no patient."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno < logging.WARNING and record.name not in _WORDS_ARE_ITS_OWN:
+            return
         fields: dict[str, Any] = {}
         if record.exc_info and record.exc_info[0] is not None:
             fields = _place(record.exc_info[0], record.exc_info[2])

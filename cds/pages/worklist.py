@@ -17,6 +17,7 @@ from fusion.assessment import Assessment
 
 URGENCIES = ("critical", "urgent", "soon", "finding", "unreadable", "waiting", "none")
 _MOST_FILMS = 100
+_MOST_REASONS = 2
 _CRITICAL = {1: "critical", 2: "urgent", 3: "soon"}
 _SEVERITY = {"critical": "critical", "warning": "urgent", "info": "soon"}
 _STATUS = {"received": "in work", "analysed": "analysed", "rejected": "not analysed", "failed": "failed"}
@@ -64,13 +65,14 @@ def _row(
         *_of_assessment(case.assessment if case else None),
         *_of_film(film, display),
     ]
-    urgency, reason = min(reasons, key=lambda pair: URGENCIES.index(pair[0]))
+    urgency = min((urgency for urgency, _ in reasons), key=URGENCIES.index)
+    words = dict.fromkeys(reason for of, reason in reasons if of == urgency)
     return WorklistRow(
         film_id=film.row.id,
         case_id=case.case_id if case is not None else None,
         owner=owner(film.row),
         urgency=urgency,
-        reason=reason,
+        reason="; ".join(list(words)[:_MOST_REASONS]),
         waiting_since=film.row.taken_at or film.row.received_at,
         status=_STATUS.get(film.row.status, film.row.status),
         report_status=report.row.status if report is not None else None,

@@ -80,9 +80,9 @@ class Served:
         settings = environment(
             data_dir=self.folder / "data", port=self.port, api_keys=f'{{"tests": "{KEY}"}}', log_level="warning"
         )
-        log = (self.folder / "log.jsonl").open("ab")
         command = [sys.executable, "-m", "cds", "serve"]
-        self.process = subprocess.Popen(command, env=settings, stderr=log, cwd=self.folder, start_new_session=True)
+        with (self.folder / "log.jsonl").open("ab") as log:
+            self.process = subprocess.Popen(command, env=settings, stderr=log, cwd=self.folder, start_new_session=True)
         wait_for(lambda: httpx.get(f"{self.address}/health/live").is_success, "the service")
 
     def client(self) -> httpx.Client:

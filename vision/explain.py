@@ -18,7 +18,7 @@ Zone = Literal["upper", "middle", "lower"]
 
 _FINE = 64
 """Side of the grid on which regions are drawn."""
-_OF_PEAK = 0.55
+_OF_PEAK = 0.5
 """Share of a map's peak that still belongs to a region."""
 _SMALLEST = 0.012
 """Share of the film below which a spot is no region."""
@@ -29,21 +29,25 @@ _ZONES: tuple[tuple[float, Zone], ...] = ((0.37, "upper"), (0.6, "middle"), (1.0
 """Heights at which the lung zones end on a frontal film; thirds of lungs that fill 0.12 to 0.85 of its height."""
 
 
-def heatmap(finding: str, logits: NDArray[np.float32]) -> Heatmap:
-    """Return the heatmap of a finding: 0 where the film speaks no more for it than on average, 1 at full evidence.
+def heatmap(finding: str, logits: NDArray[np.float32], strength: float = 1.0) -> Heatmap:
+    """Return the heatmap of a finding: 0 where the film says no more of it than usual, `strength` where most.
 
-    logits  class-activation map (h x w)
+    logits    class-activation map (h x w)
+    strength  0-1; a finding that is not above its cut-off gets a faint map
     """
     height, width = logits.shape
-    values = tuple(round(float(value), 4) for value in _evidence(logits).ravel())
+    values = tuple(round(float(value), 4) for value in strength * _evidence(logits).ravel())
     return Heatmap(finding=finding, height=height, width=width, values=values)
 
 
-def regions(finding: str, logits: NDArray[np.float32], orientation: tuple[str, ...] = ()) -> tuple[Region, ...]:
+def regions(
+    finding: str, logits: NDArray[np.float32], orientation: tuple[str, ...] = (), strength: float = 1.0
+) -> tuple[Region, ...]:
     """Return the places a finding rests on, strongest first; none where the map has no peak.
 
     logits       class-activation map (h x w)
     orientation  Patient Orientation of the film; empty means that the left of the film is the patient's right
+    strength     0-1, scales the scores of the regions
     """
     fine = np.clip(cv2.resize(_evidence(logits), (_FINE, _FINE), interpolation=cv2.INTER_CUBIC), 0, 1)
     peak = float(fine.max())
@@ -51,17 +55,17 @@ def regions(finding: str, logits: NDArray[np.float32], orientation: tuple[str, .
         return ()
     above = (fine >= _OF_PEAK * peak).astype(np.uint8)
     count, places = cv2.connectedComponents(above, connectivity=8)
-    found = [_region(finding, fine, places == number, orientation) for number in range(1, count)]
+    found = [_region(finding, fine * strength, places == number, orientation) for number in range(1, count)]
     large = [region for region in found if _area(region.box) >= _SMALLEST]
     return tuple(sorted(large, key=lambda region: -region.score)[:_MOST])
 
 
 def _evidence(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    share = 1 / (1 + np.exp(-np.clip(logits.astype(np.float64), -30, 30)))
-    usual, peak = float(np.median(share)), float(share.max())
+    """Return how much each place speaks for the finding, as a share of the film's strongest place."""
+    usual, peak = float(np.median(logits)), float(logits.max())
     if peak - usual < 1e-6:
         return np.zeros_like(logits, np.float32)
-    return np.clip((share - usual) / (peak - usual) * peak, 0, 1).astype(np.float32)
+    return np.clip((logits.astype(np.float64) - usual) / (peak - usual), 0, 1).astype(np.float32)
 
 
 def _region(finding: str, fine: NDArray[np.float32], inside: NDArray[np.bool_], orientation: tuple[str, ...]) -> Region:

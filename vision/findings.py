@@ -48,12 +48,17 @@ def shifted(score: float, developed: float, site: float) -> float:
     return 1 / (1 + math.exp(-(_logit(score) + _logit(site) - _logit(developed))))
 
 
-def shown(findings: Sequence[Finding]) -> list[str]:
-    """Return the keys of the findings to show on the film: those above their cut-off, or else the nearest to it."""
+def to_show(findings: Sequence[Finding]) -> list[Finding]:
+    """Return the findings to show on the film: those above their cut-off, or else the one nearest to it."""
     above = [finding for finding in findings if finding.label]
     if above:
-        return [finding.key for finding in sorted(above, key=_margin, reverse=True)]
-    return [max(findings, key=_margin).key] if findings else []
+        return sorted(above, key=_margin, reverse=True)
+    return [max(findings, key=_margin)] if findings else []
+
+
+def strength_of(finding: Finding) -> float:
+    """Return how strongly a finding is drawn on the film: in full above its cut-off, else by its score."""
+    return 1.0 if finding.label else finding.score
 
 
 def _margin(finding: Finding) -> float:

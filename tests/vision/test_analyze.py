@@ -85,6 +85,12 @@ def analyzer(encoders) -> Analyzer:
     return Analyzer(threads=1)
 
 
+@pytest.fixture(scope="module")
+def packaged() -> Analyzer:
+    """The analyzer with the models of the package."""
+    return Analyzer(threads=1)
+
+
 def aged(film: Radiograph, years: float | None) -> Radiograph:
     return replace(film, age_years=years)
 
@@ -270,12 +276,8 @@ class TestFiles:
             next(results)
 
 
-@pytest.mark.skipif(not (MODELS / "adult" / "model.bin").is_file(), reason="no adult model is packaged")
+@pytest.mark.skipif(not (MODELS / "adult" / "model.yaml").is_file(), reason="no adult model is packaged")
 class TestPackagedModels:
-    @pytest.fixture(scope="class")
-    def packaged(self) -> Analyzer:
-        return Analyzer(threads=1)
-
     def test_all_packaged_models_are_served(self, packaged):
         assert {row["id"]: row["state"] for row in packaged.status()}["adult"] == "served"
 

@@ -107,11 +107,16 @@ def _severity(data: Path, model: Path | None) -> dict[str, Any]:
 
 
 def _severity_cases(data: Path) -> pd.DataFrame:
-    """Return the cohort of a folder (cohort.csv, images/) with its features."""
+    """Return the cohort of a folder (cohort.csv, images/), the film that counts of each patient with its features."""
     from cds.severity_table import severity_table
+    from fusion.evaluation.severity import cases_of
 
     settings = load_settings()
-    return severity_table(_csv(data / "cohort.csv"), data / "images", Models(settings, Configs(settings.config_dir)))
+    cohort = _csv(data / "cohort.csv")
+    counting = cases_of(cohort, any_negative=True)[list(cohort.columns)]
+    table = severity_table(counting, data / "images", Models(settings, Configs(settings.config_dir)))
+    features = table[["file", *(name for name in table.columns if name not in cohort.columns)]]
+    return cohort.merge(features, on="file", how="left")
 
 
 def _csv(file: Path) -> pd.DataFrame:

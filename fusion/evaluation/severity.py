@@ -16,7 +16,7 @@ from fusion.errors import EventsError
 from fusion.evaluation.metrics import METRICS, Ints, calibration_bins, measure
 from fusion.risks.models import PACKAGED
 from fusion.risks.severity import NAME, SeverityModel, subset_name
-from fusion.risks.severity_features import EMBEDDING, IMAGE, MODALITIES, SUBSETS
+from fusion.risks.severity_features import EMBEDDING, IMAGE, IMAGE_MODEL, MODALITIES, SUBSETS
 
 _COURSE = ("intubated", "went_icu")
 _NEEDED = ("file", "patientid", "offset", "license", *_COURSE)
@@ -74,7 +74,9 @@ def evaluate_severity(table: pd.DataFrame, *, model: Path | None = None, resampl
 def only(table: pd.DataFrame, modalities: tuple[str, ...]) -> pd.DataFrame:
     """Return a table of features as it is when only these modalities were there."""
     dropped = {name for name in MODALITIES if name not in modalities}
-    hidden = [n for n in table.columns if n.split(".")[0] in dropped or (n == EMBEDDING and IMAGE in dropped)]
+    hidden = [
+        n for n in table.columns if n.split(".")[0] in dropped or (n in (EMBEDDING, IMAGE_MODEL) and IMAGE in dropped)
+    ]
     return table.drop(columns=hidden)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import xgboost
 
@@ -18,6 +19,9 @@ from fusion.risks.events import Array
 
 THREADS = 1
 """One row at order time, small tables in training: more threads cost more than they give."""
+
+
+Features = pd.DataFrame | npt.NDArray[np.float32]
 
 
 class Boosters:
@@ -50,7 +54,7 @@ class Boosters:
         for booster, name in zip(self._boosters, names, strict=True):
             booster.save_model(folder / name)
 
-    def log_odds(self, features: pd.DataFrame | Array) -> Array:
+    def log_odds(self, features: Features) -> Array:
         """Return the calibrated log-odds of each row.
 
         features  a table with the columns of `features`, or (rows, features) in their order
@@ -61,10 +65,10 @@ class Boosters:
         )
         return np.asarray(self.slope * raw + self.intercept, dtype=np.float64)
 
-    def probability(self, features: pd.DataFrame | Array) -> Array:
+    def probability(self, features: Features) -> Array:
         return np.asarray(1 / (1 + np.exp(-self.log_odds(features))), dtype=np.float64)
 
-    def contributions(self, features: pd.DataFrame | Array) -> tuple[Array, Array]:
+    def contributions(self, features: Features) -> tuple[Array, Array]:
         """Return the calibrated log-odds of each row, and what each feature adds to them (Saabas), (rows, features)."""
         table = self._table(features)
         parts = [
@@ -74,6 +78,6 @@ class Boosters:
         raw = np.asarray(np.mean(parts, axis=0), dtype=np.float64)
         return self.slope * raw.sum(axis=1) + self.intercept, self.slope * raw[:, :-1]
 
-    def _table(self, features: pd.DataFrame | Array) -> xgboost.DMatrix:
+    def _table(self, features: Features) -> xgboost.DMatrix:
         values = features[self.features].to_numpy() if isinstance(features, pd.DataFrame) else features
         return xgboost.DMatrix(np.asarray(values, dtype=np.float32), nthread=THREADS)

@@ -17,7 +17,7 @@ from fusion.errors import ModelVerificationError
 from fusion.risks.boosters import Boosters
 from fusion.risks.card import ModelCard, read_card, verify_files, verify_output
 from fusion.risks.events import Array
-from fusion.risks.severity_features import Projection, matrix_of, present
+from fusion.risks.severity_features import IMAGE, IMAGE_MODEL, Projection, matrix_of, present
 
 NAME = "severity"
 PROJECTION = "projection.npz"
@@ -65,8 +65,14 @@ class SeverityModel:
         return pd.DataFrame({"file": table["file"].to_numpy(), "probability": self.probability(table)})
 
     def probability(self, table: pd.DataFrame) -> Array:
-        """Return the probability of each row, calibrated for the modalities that it has."""
+        """Return the probability of each row, calibrated for the modalities that it has.
+
+        What another film model said than the one of development is left out, as if there were no film.
+        """
         matrix = matrix_of(table, self._projection)
+        if IMAGE_MODEL in table.columns:
+            of_another = table[IMAGE_MODEL].notna() & (table[IMAGE_MODEL] != self.card.development.get(IMAGE_MODEL))
+            matrix.loc[of_another.to_numpy(bool), [name for name in matrix if name.startswith(f"{IMAGE}.")]] = np.nan
         return calibrated(self._boosters.log_odds(matrix), present(matrix), self._calibration)
 
 

@@ -23,6 +23,7 @@ from vision.result import ImagingResult
 IMAGE, TEXT, RECORD = "image", "text", "record"
 MODALITIES = (IMAGE, TEXT, RECORD)
 EMBEDDING = "embedding"
+IMAGE_MODEL = "image_model"
 EMBEDDED = 1280
 
 FINDINGS = (
@@ -65,15 +66,17 @@ SUBSETS: tuple[tuple[str, ...], ...] = tuple(
 def row_of(
     image: ImagingResult | None, report: StructuredReport | None, record: Mapping[str, float | None]
 ) -> dict[str, Any]:
-    """Return the features of one visit by name, and the film's embedding under `embedding` (None without a film).
+    """Return the features of one visit by name; under `embedding` and `image_model` the film's embedding and the hash
+    of the film model it is of (None without a film).
 
     record  values by the names of `LIMITS`; what is not believed is left out
     """
     row: dict[str, Any] = dict.fromkeys(COLUMNS, np.nan)
-    row[EMBEDDING] = None
+    row |= {EMBEDDING: None, IMAGE_MODEL: None}
     if image is not None and image.rejection is None:
         row |= {f"{IMAGE}.{finding.key}": finding.score for finding in image.findings if finding.key in FINDINGS}
-        row[EMBEDDING] = image.embedding.values if image.embedding is not None else None
+        if image.embedding is not None:
+            row |= {EMBEDDING: image.embedding.values, IMAGE_MODEL: image.embedding.model.sha256}
     if report is not None and report.refusal is None:
         row |= {f"{TEXT}.{key}": _verdict(report.labels.get(key, 0)) for key in FINDINGS}
         row |= {f"{TEXT}.{word}": float(value) for word, value in _words(report).items()}

@@ -92,7 +92,12 @@ def train_deterioration(
         sha256=hashes(out, [name for entry in entries for name in entry["files"]]),
         golden=[Golden(input=given, output=_golden_output(stages, given)) for given in _invented_stays()],
         calibration={"stages": entries, "bins": calibration_bins(outcome, full)},
-        development={"stays": len(outcome), "deaths": int(outcome.sum()), "prevalence": float(outcome.mean())},
+        development={
+            "stays": len(outcome),
+            "deaths": int(outcome.sum()),
+            "prevalence": float(outcome.mean()),
+            "resamples": resamples,
+        },
         training_data=[
             {
                 "name": f"PhysioNet/CinC Challenge 2012, sets {set_names}",

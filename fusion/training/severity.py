@@ -158,9 +158,8 @@ def side_by_side(outcome: Ints, predicted: CrossValidated, *, resamples: int = R
 
 def best_single(figures: Mapping[str, Any]) -> str:
     """Return the name of the single-modality model with the highest AUROC."""
-    return max(
-        (name for name in figures["auroc"] if name != "fused"), key=lambda name: float(figures["auroc"][name]["value"])
-    )
+    singles = [str(name) for name in figures["auroc"] if name != "fused"]
+    return max(singles, key=lambda name: float(figures["auroc"][name]["value"]))
 
 
 def _cross_calibrated(raw: Array, outcome: Ints, folds: int = 5) -> Array:

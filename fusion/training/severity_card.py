@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fusion.errors import EvaluationError
 from fusion.evaluation.metrics import RESAMPLES, Ints
 from fusion.evaluation.severity import cases_of
 from fusion.risks.boosters import Boosters
 from fusion.risks.card import Golden, ModelCard, hashes, write_card
 from fusion.risks.severity import NAME, PROJECTION, SeverityModel, save_projection
-from fusion.risks.severity_features import LIMITS, RECORD, Projection, embeddings_of, matrix_of, present
+from fusion.risks.severity_features import IMAGE_MODEL, LIMITS, RECORD, Projection, embeddings_of, matrix_of, present
 from fusion.training.severity import Recipe, best_single, calibrations, cross_validated, fit, side_by_side
 
 VERSION = "1.0.0"
@@ -48,11 +49,12 @@ def train_severity(
     enter the figures, not the weights.
     """
     chosen = recipe or Recipe()
+    everyone = cases_of(table)
     variants = {
-        "all patients": cases_of(table),
+        "all patients": everyone,
         "any stated N is negative": cases_of(table, any_negative=True),
-        "without tubes and lines": cases_of(table[~table[DEVICES].astype(bool)]),
-        "films with a stated licence": cases_of(table[table["license"].notna()]),
+        "without tubes and lines": everyone[~everyone[DEVICES].astype(bool)].reset_index(drop=True),
+        "films with a stated licence": everyone[everyone["license"].notna()].reset_index(drop=True),
     }
     metrics: dict[str, Any] = {}
     for name, cases in variants.items():
@@ -105,7 +107,12 @@ def _written(cases: pd.DataFrame, out: Path, recipe: Recipe, metrics: dict[str, 
         sha256=hashes(out, [*names, PROJECTION]),
         golden=[],
         calibration={"files": names, "subsets": subsets},
-        development={"patients": len(outcome), "severe": int(outcome.sum()), "prevalence": float(outcome.mean())},
+        development={
+            "patients": len(outcome),
+            "severe": int(outcome.sum()),
+            "prevalence": float(outcome.mean()),
+            IMAGE_MODEL: _one_image_model(cases),
+        },
         training_data=[
             {
                 "name": "COVID-19 image data collection, films with a stated licence",
@@ -124,6 +131,14 @@ def _written(cases: pd.DataFrame, out: Path, recipe: Recipe, metrics: dict[str, 
     card = card.model_copy(update={"golden": golden})
     write_card(out, card)
     return card
+
+
+def _one_image_model(cases: pd.DataFrame) -> str | None:
+    """Return the hash of the film model that all films were read by; None without films."""
+    found = sorted(set(cases[IMAGE_MODEL].dropna()))
+    if len(found) > 1:
+        raise EvaluationError("the films were read by more than one film model; read them all by one")
+    return found[0] if found else None
 
 
 def rounded(figures: Any) -> Any:

@@ -24,6 +24,11 @@ def simulated() -> tuple[np.ndarray, np.ndarray]:
     return (random.random(4000) < probability).astype(np.int64), probability
 
 
+def test_the_area_under_the_curve_counts_ties_as_half() -> None:
+    assert auroc(np.array([0, 1, 0, 1]), np.array([0.1, 0.9, 0.5, 0.5])) == pytest.approx(3.5 / 4)
+    assert auroc(np.array([0, 1, 1]), np.full(3, 0.5)) == pytest.approx(0.5)
+
+
 def test_min_of_sensitivity_and_precision_is_the_best_over_thresholds() -> None:
     outcome = np.array([1, 0, 1, 0, 0, 0])
     assert min_sensitivity_precision(outcome, np.array([0.9, 0.8, 0.7, 0.3, 0.2, 0.1])) == pytest.approx(2 / 3)

@@ -173,6 +173,15 @@ def test_an_embedding_of_another_network_is_refused_by_row(folder: Path) -> None
         SeverityModel.load(folder).predict(table)
 
 
+def test_what_another_film_model_said_is_left_out(folder: Path) -> None:
+    model = SeverityModel.load(folder)
+    row = row_of(film(0.9), None, {"age": 70, "spo2_percent": 80})
+    other = pd.DataFrame([row | {"image_model": "f" * 64}])
+    without = pd.DataFrame([row_of(None, None, {"age": 70, "spo2_percent": 80})])
+    assert model.probability(other) == pytest.approx(model.probability(without))
+    assert model.probability(pd.DataFrame([row])) != pytest.approx(model.probability(without))
+
+
 def test_a_patient_with_pneumonia_is_answered_from_what_there_is(folder: Path) -> None:
     card = SeverityModel.load(folder).card
     if not card.enabled:

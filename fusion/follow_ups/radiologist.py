@@ -15,8 +15,11 @@ RULE_ID = "radiologist_recommendation"
 RULE_VERSION = "1.0"
 CITATION = "Recommendation of the reporting radiologist"
 _WITH_CONTRAST = frozenset(
-    {"lung_mass", "mediastinal_mass", "enlarged_mediastinum", "lymphadenopathy", "hilar_enlargement"}
-)
+    {
+        "lung_mass", "lung_cancer", "lung_metastasis", "mediastinal_mass", "enlarged_mediastinum", "lymphadenopathy",
+        "hilar_enlargement",
+    }
+)  # fmt: skip
 _PREFERRED: Mapping[tuple[str, str | None], str] = {
     ("CT", "chest"): "ct_chest_without_contrast",
     ("CT", "abdomen"): "ct_abdomen_pelvis_with_contrast",
@@ -125,7 +128,7 @@ _CHEST_FINDINGS = frozenset(
     {
         "lung_nodule", "nodular_opacity", "lung_mass", "lung_opacity", "consolidation", "pneumonia", "infiltration",
         "atelectasis", "pleural_effusion", "pneumothorax", "enlarged_mediastinum", "mediastinal_mass",
-        "lymphadenopathy", "hilar_enlargement", "interstitial_disease", "fibrosis", "lung_cavity",
+        "lymphadenopathy", "hilar_enlargement", "lung_cancer", "lung_metastasis", "interstitial_disease", "fibrosis", "lung_cavity",
     }
 )  # fmt: skip
 

@@ -17,6 +17,7 @@ from fusion.scores.inputs import flag, number
 Find = Callable[[Situation, timedelta | None], Known | None]
 
 MEASUREMENT_FRESH = timedelta(days=30)
+_YOUNGEST, _OLDEST = 12, 55
 _PREGNANCY_FRESH = timedelta(days=280)
 _ACUTE = timedelta(days=90)
 _LASTS = {
@@ -50,11 +51,17 @@ def pregnancy(situation: Situation, within: timedelta | None) -> Known | None:
     listed = situation.patient.condition("pregnant")
     if listed is not None and _is_past(listed, "pregnant", situation.at.date()):
         listed = None
-    return None if listed is None else Known("pregnant", (_record(listed.reference, "pregnancy on the problem list"),))
+    if listed is not None:
+        return Known("pregnant", (_record(listed.reference, "pregnancy on the problem list"),))
+    years = situation.patient.age_at(situation.at)
+    too_young_or_old = years is not None and not _YOUNGEST <= years <= _OLDEST
+    return Known("not_expected") if situation.patient.sex == "male" or too_young_or_old else None
 
 
 def pregnancy_on_file(situation: Situation, within: timedelta | None) -> Known | None:
     found = pregnancy(situation, within)
+    if found is not None and found.value == "not_expected":
+        found = None
     if found is None and "Observation" not in situation.patient.kinds:
         return None
     return Known(found is not None, () if found is None else found.evidence)

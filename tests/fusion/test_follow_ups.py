@@ -116,6 +116,7 @@ def test_a_conditional_recommendation_says_so() -> None:
     [
         ("CT", "chest", "lung_mass", "ct_chest_with_contrast"),
         ("CT", None, "lung_nodule", "ct_chest_without_contrast"),
+        ("CT", "chest", "lung_metastasis", "ct_chest_with_contrast"),
         ("CT", None, "fracture", None),
         ("XR", "chest", None, "xr_chest_pa_lateral"),
         ("US", "heart", None, "echocardiography"),

@@ -119,3 +119,16 @@ def test_a_ct_without_contrast_gets_no_contrast_check() -> None:
 def test_a_draft_that_says_with_contrast_is_believed_over_the_table() -> None:
     found = checks({"age": 60, "allergies": {"iodinated_contrast": "mild"}}, orderable="ct_chest", contrast="with")
     assert [check.rule_id for check in found] == ["contrast_reaction_other"]
+
+
+def test_pregnancy_is_not_asked_about_in_men_and_outside_the_fertile_years() -> None:
+    for who, asked in (
+        ({"age": 30, "sex": "female"}, True),
+        ({"age": 30, "sex": "unknown"}, True),
+        ({"age": 30}, True),
+        ({"age": 30, "sex": "male"}, False),
+        ({"age": 56, "sex": "female"}, False),
+    ):
+        assessment = build.assessed(build.patient(**who), orders=(build.draft(orderable="xr_hip"),))
+        statuses = {status.rule_id for status in assessment.rules}
+        assert ("pregnancy_radiation_near_uterus" in statuses) is asked

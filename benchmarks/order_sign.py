@@ -195,7 +195,7 @@ def running(films: int) -> Iterator[httpx.Client]:
 
 
 def wait_for(client: httpx.Client) -> None:
-    for _ in range(600):
+    for _ in range(3000):
         try:
             if client.get("/health/live").is_success:
                 return

@@ -14,19 +14,13 @@ from dataclasses import dataclass
 
 import httpx
 
+from cds.hooks.errors import AddressRefusedError
+
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], Awaitable[list[str]]]
-
-
-class AddressRefusedError(Exception):
-    """An address must not be called; `code` is stable and carries nothing of the address."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
 
 
 @dataclass(frozen=True)

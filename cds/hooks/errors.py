@@ -1,11 +1,13 @@
 """Errors of the hooks, each with the HTTP status it becomes.
 
-    HookError
-    ├── InvalidRequestError       400, the envelope is not as CDS Hooks has it
-    ├── UnknownServiceError       404
-    ├── UnprocessableRecordError  422, the envelope is right but the record cannot be used: two patients
-    ├── MissingDataError          412, required data were neither sent nor obtainable
-    └── TokenError                401, bare: the reason goes to the log only
+    CdsError
+    ├── HookError
+    │   ├── InvalidRequestError       400, the envelope is not as CDS Hooks has it
+    │   ├── UnknownServiceError       404
+    │   ├── UnprocessableRecordError  422, the envelope is right but the record cannot be used: two patients
+    │   └── MissingDataError          412, required data were neither sent nor obtainable
+    ├── TokenError                    401, bare: the reason goes to the log only
+    └── AddressRefusedError           an address that must not be called; ends as a reason in the answer
 
 Messages name path and reason, never a value of the request.
 """
@@ -54,6 +56,14 @@ class MissingDataError(HookError):
 
 class TokenError(CdsError):
     """The caller is not who they must be; `code` is for the log."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class AddressRefusedError(CdsError):
+    """An address must not be called; `code` is stable and carries nothing of the address."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)

@@ -14,7 +14,8 @@ from typing import Any
 import httpx
 from pydantic_core import from_json
 
-from cds.hooks.addresses import AddressRefusedError, Pinned, Resolve, pin, resolve
+from cds.hooks.addresses import Pinned, Resolve, pin, resolve
+from cds.hooks.errors import AddressRefusedError
 from fusion import resources_of
 
 MOST_PAGES = 5

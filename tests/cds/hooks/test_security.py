@@ -20,7 +20,8 @@ from joserfc.jwk import ECKey
 from markdown_it import MarkdownIt
 
 from cds.api import create_app
-from cds.hooks.addresses import AddressRefusedError, pin
+from cds.hooks.addresses import pin
+from cds.hooks.errors import AddressRefusedError
 from cds.hooks.fetching import FhirFetcher
 from cds.hooks.keysets import KeySets
 from cds.hooks.limits import nests_within

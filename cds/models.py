@@ -5,10 +5,9 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from fusion.risks import RiskModels
-
 from cds.configuration import Configs
 from cds.settings import Settings
+from fusion.risks import RiskModels
 from nlp import Extractor, Vocabulary
 from vision import Analyzer
 

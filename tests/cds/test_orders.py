@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cds.configuration import Configs
@@ -182,6 +182,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["id", "code", "reasonCode", "bodySite", "doNotPerform"]), JSON))
 def test_drafts_of_any_shape_are_read_or_counted_never_an_error(fields: dict[str, Any]) -> None:
     resource = {**fields, "resourceType": "ServiceRequest"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cds.hooks.quotes import sentence_at
@@ -33,6 +33,7 @@ def test_a_long_sentence_is_cut_at_words_and_marked() -> None:
     assert "nodule" in quoted
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ab .\n;:", max_size=700), st.integers(0, 700), st.integers(0, 40))
 def test_the_span_is_always_in_the_quotation(text: str, start: int, length: int) -> None:
     start = min(start, len(text))

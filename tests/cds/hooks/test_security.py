@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi.testclient import TestClient
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from joserfc.jwk import ECKey
 from markdown_it import MarkdownIt
@@ -381,11 +381,13 @@ def test_markup_from_outside_is_shown_as_it_stands(text: str) -> None:
     assert "www." not in escaped(text)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60) | st.text(alphabet="<>[]()!*_`#|~\\&;:/.@ \n-ahtpsw", max_size=60))
 def test_any_text_is_shown_as_it_stands(text: str) -> None:
     assert tokens_of(f"note: {escaped(text)}.") <= {"paragraph_open", "inline", "paragraph_close", "text"}
 
 
+@settings(deadline=None)
 @given(st.text(max_size=400))
 def test_a_summary_is_one_short_line_without_tags(text: str) -> None:
     line = plain(text)
@@ -458,6 +460,7 @@ def _depth(value: Any) -> int:
     return 0 if inner is None else 1 + max(map(_depth, inner), default=0)
 
 
+@settings(deadline=None)
 @given(NESTED, st.integers(1, 6), st.sampled_from([None, 1]))
 def test_nesting_is_counted_as_a_parser_would(value: Any, limit: int, indent: int | None) -> None:
     assert nests_within(json.dumps(value, indent=indent).encode(), limit) == (_depth(value) <= limit)

@@ -128,7 +128,8 @@ _CHEST_FINDINGS = frozenset(
     {
         "lung_nodule", "nodular_opacity", "lung_mass", "lung_opacity", "consolidation", "pneumonia", "infiltration",
         "atelectasis", "pleural_effusion", "pneumothorax", "enlarged_mediastinum", "mediastinal_mass",
-        "lymphadenopathy", "hilar_enlargement", "lung_cancer", "lung_metastasis", "interstitial_disease", "fibrosis", "lung_cavity",
+        "lymphadenopathy", "hilar_enlargement", "lung_cancer", "lung_metastasis", "interstitial_disease",
+        "fibrosis", "lung_cavity",
     }
 )  # fmt: skip
 

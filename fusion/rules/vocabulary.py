@@ -56,7 +56,12 @@ _FACTS: Mapping[str, Fact] = {
     for fact in (
         Fact("age_years", "int", "completed years", record.age_years),
         Fact("sex", "string", "administrative gender: male, female, other, unknown", record.sex),
-        Fact("pregnancy", "string", "pregnant, not_pregnant or possible, as recorded; not_expected in men and outside 12 to 55 years", record.pregnancy),
+        Fact(
+            "pregnancy",
+            "string",
+            "pregnant, not_pregnant or possible, as recorded; not_expected in men and outside 12 to 55 years",
+            record.pregnancy,
+        ),
         Fact("pregnancy_on_file", "bool", "a pregnancy status or a recent test is recorded", record.pregnancy_on_file),
         Fact("smoking_status", "string", "current, former or never", record.smoking_status),
         Fact("egfr", "double", "mL/min/1.73 m2, reported or by CKD-EPI 2021, at most 30 days old", record.egfr),

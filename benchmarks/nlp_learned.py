@@ -131,6 +131,7 @@ def main() -> None:
     choice = chosen(gold, rules, scores)
     table = ways(gold, rules, scores, choice)
     result: dict[str, Any] = {"development": {"reports": len(development), **choice, **table}}
+    print(json.dumps(result), file=sys.stderr)
     if options.validation:
         with tempfile.TemporaryDirectory() as folder:
             model = trained(labelled, options.epochs, options.keep or Path(folder))

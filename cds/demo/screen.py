@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from rich.console import Console, Group, RenderableType
 from rich.markdown import Markdown
@@ -87,16 +88,16 @@ class DemoScreen:
         if not stays:
             return
         signed_in = base_url.replace("://", f"://{user}:{key}@", 1)
-        table = Table.grid(padding=(0, 2))
-        case = str((shown or {}).get("case_url") or "").removeprefix(base_url)
-        if case:
-            table.add_row("case", Text(signed_in + case))
-        table.add_row("worklist", Text(f"{signed_in}/"))
-        table.add_row("OpenAPI", Text(f"{base_url}/docs"))
-        table.add_row("CDS Hooks", Text(f"{base_url}/cds-services  (needs the demo EHR's signature)"))
-        table.add_row("sign in", Text(f"user {user}, password {key}"))
+        case = urlsplit(str((shown or {}).get("case_url") or "")).path
         self._heading("Open")
-        self._out.print(table, soft_wrap=True)
+        for name, words in (
+            ("case", signed_in + case if case else "none"),
+            ("worklist", f"{signed_in}/"),
+            ("OpenAPI", f"{base_url}/docs"),
+            ("CDS Hooks", f"{base_url}/cds-services  (needs the demo EHR's signature)"),
+            ("sign in", f"user {user}, password {key}"),
+        ):
+            self._out.print(Text.assemble((f"{name:11s}", "bold"), words), soft_wrap=True)
         self._out.print(Text("Ctrl-C ends the demo.", style="dim"))
 
     def farewell(self) -> None:

@@ -53,13 +53,13 @@ def finding_rows(
     assessment: Assessment | None,
     table: Mapping[str, FindingEntry],
 ) -> list[FindingRow]:
-    """Return the findings of film and report, those that are there first."""
+    """Return the findings of film and report: those that are there first, and of those what both sides see."""
     views = {view.key: view for view in assessment.findings} if assessment is not None else {}
     said = _assertions(report)
     scored = [finding.key for finding in result.findings] if result is not None else []
     keys = dict.fromkeys([*scored, *views, *said])
     rows = [_row(key, result, report, said.get(key), views.get(key), table) for key in keys]
-    return sorted(rows, key=lambda row: (not row.shown_first, -(row.share or 0), row.display))
+    return sorted(rows, key=lambda row: (not row.shown_first, row.agreement != "agree", -(row.share or 0), row.display))
 
 
 def _assertions(report: StructuredReport | None) -> dict[str, str]:
@@ -85,7 +85,7 @@ def _row(
     agreement = view.agreement if view is not None else "not_comparable"
     return FindingRow(
         key=key,
-        display=table[key].display if key in table else key.replace("_", " "),
+        display=table[key].display if key in table else key.replace("_", " ").capitalize(),
         share=probability if probability is not None else finding.score if finding is not None else None,
         is_probability=probability is not None,
         label=finding.label if finding is not None else None,
@@ -95,14 +95,16 @@ def _row(
         assertion=view.report_assertion if view is not None and view.report_assertion else assertion,
         said_where=", ".join(_said_places(key, report)),
         agreement=agreement,
-        agreement_words=_together(agreement, finding is not None, assertion is not None),
+        agreement_words=_together(agreement, finding is not None, assertion),
     )
 
 
-def _together(agreement: str, on_film: bool, in_report: bool) -> str:
+def _together(agreement: str, on_film: bool, assertion: str | None) -> str:
+    if agreement == "image_only" and assertion == "absent":
+        return "the report denies it"
     if agreement == "not_comparable" and not on_film:
         return "no model looks for it"
-    if agreement == "not_comparable" and not in_report:
+    if agreement == "not_comparable" and assertion is None:
         return "report is silent"
     return _AGREEMENT[agreement]
 

@@ -279,7 +279,7 @@ class TestFiles:
 @pytest.mark.skipif(not (MODELS / "adult" / "model.yaml").is_file(), reason="no adult model is packaged")
 class TestPackagedModels:
     def test_all_packaged_models_are_served(self, packaged):
-        assert {row["id"]: row["state"] for row in packaged.status()}["adult"] == "served"
+        assert [row["state"] for row in packaged.status()] == ["served"] * 3
 
     def test_the_film_with_lung_masses_is_abnormal_with_and_without_its_header(self, packaged, chest):
         for film in (chest, headless(chest)):

@@ -173,7 +173,10 @@ _ALLERGY_SNOMED: Mapping[str, str] = {
     "44027008": "shellfish",
 }
 _ALLERGY_NAMES: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"iodinated|contrast (media|agent)|radiocontrast|iohexol|iopamidol|iodixanol|iopromide", re.I), "iodinated_contrast"),
+    (
+        re.compile(r"iodinated|contrast (media|agent)|radiocontrast|iohexol|iopamidol|iodixanol|iopromide", re.I),
+        "iodinated_contrast",
+    ),
     (re.compile(r"gadolin|gadobut|gadoter", re.I), "gadolinium"),
     (re.compile(r"shellfish", re.I), "shellfish"),
 )  # fmt: skip

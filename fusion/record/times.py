@@ -42,10 +42,8 @@ def effective(resource: Any, *names: str) -> datetime | None:
     """Return the first of some elements that holds a time; a Period counts by its end, else its start."""
     for name in names:
         value = resource.get(name)
-        if isinstance(value, dict):
-            found = moment(value.get("end")) or moment(value.get("start"))
-        else:
-            found = moment(value)
+        ends = (value.get("end"), value.get("start")) if isinstance(value, dict) else (value,)
+        found = next((time for time in map(moment, ends) if time is not None), None)
         if found:
             return found
     return None

@@ -39,7 +39,9 @@ def imagenet_features(films: LabelledFilms, size: int) -> NDArray[np.float32]:
     from vision.training.network import ChestNetwork, ExportedEnsemble
 
     model = openvino.Core().compile_model(
-        converted(ExportedEnsemble([ChestNetwork((0.0,))]), [1, 3, size, size]), "CPU", {"INFERENCE_NUM_THREADS": 1}
+        converted(ExportedEnsemble([ChestNetwork(1, boxed=False)]), [1, 3, size, size]),
+        "CPU",
+        {"INFERENCE_NUM_THREADS": 1},
     )
     preparation = Preparation(size=size)
     return np.stack([model(prepared(read_film(path), preparation)[None])[2][0] for path in films.table["path"]])

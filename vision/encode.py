@@ -21,18 +21,20 @@ from vision.prepare import golden_film, prepared
 class Encoding:
     """What an ensemble says of one film.
 
-    logits     per label, mean over the members
-    scores     per label, calibrated, 0-1
-    maps       per label [h, w] on the scale of the logit, covering the whole film: where the finding is seen
-    embedding  float32 [1280], the last features of the first member
-    members    float32 [M, K], the logits of each member, for evaluation out of fold
+    logits         per label, mean over the members
+    scores         per label, calibrated, 0-1
+    maps           per label [h, w] on the scale of the logit, covering the whole film: where the finding is seen
+    embedding      float32 [1280], the last features of the first member
+    member_logits  float32 [M, K], for evaluation out of fold
+    member_maps    float32 [M, K, h, w], likewise
     """
 
     logits: dict[str, float]
     scores: dict[str, float]
     maps: dict[str, NDArray[np.float32]]
     embedding: NDArray[np.float32]
-    members: NDArray[np.float32]
+    member_logits: NDArray[np.float32]
+    member_maps: NDArray[np.float32]
 
 
 class Encoder:
@@ -71,14 +73,15 @@ class Encoder:
         pixels  float32 [H, W], 0-1, air dark, the whole film
         """
         outputs = self._model(prepared(pixels, self._preparation)[None])
-        logits, maps, embedding, members = (np.array(outputs[number][0], np.float32) for number in range(4))
-        values = dict(zip(self._card.labels, map(float, logits), strict=True))
+        logits, maps, embedding = (np.array(outputs[number][0], np.float32) for number in range(3))
+        values = dict(zip(self._card.labels, map(float, logits.mean(0)), strict=True))
         return Encoding(
             logits=values,
             scores={label: self.score(label, logit) for label, logit in values.items()},
-            maps=dict(zip(self._card.labels, maps, strict=True)),
+            maps=dict(zip(self._card.labels, maps.mean(0), strict=True)),
             embedding=embedding,
-            members=members,
+            member_logits=logits,
+            member_maps=maps,
         )
 
     def score(self, label: str, logit: float) -> float:

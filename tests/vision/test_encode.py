@@ -41,8 +41,8 @@ class TestEncoding:
 
     def test_logit_is_the_mean_of_the_members(self, encoder: Encoder) -> None:
         encoding = encoder.encode(film(3))
-        assert encoding.members.shape == (encoder.card.members, len(encoder.card.labels))
-        assert encoding.members.mean(0) == pytest.approx(list(encoding.logits.values()), abs=0.02)
+        assert encoding.member_logits.shape == (encoder.card.members, len(encoder.card.labels))
+        assert encoding.member_logits.mean(0) == pytest.approx(list(encoding.logits.values()), abs=0.02)
 
     def test_same_film_gives_the_same_result(self, encoder: Encoder) -> None:
         first, second = encoder.encode(film(4)), encoder.encode(film(4))

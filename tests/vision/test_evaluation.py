@@ -129,9 +129,15 @@ class TestFigures:
 
     def test_operating_point_is_measured_by_the_cut_off_of_other_folds(self) -> None:
         some = cases()
-        point = operating_point(some, cross_fitted(some))
+        point = operating_point(some, cross_fitted(some), specific=False)
         assert point["sensitivity"]["low"] <= point["sensitivity"]["value"] <= point["sensitivity"]["high"]
         assert "out of fold" in point["operating_point"]
+
+    def test_specific_cut_off_calls_a_tenth_of_the_negatives(self) -> None:
+        some = cases(2000)
+        point = operating_point(some, cross_fitted(some), specific=True)
+        assert point["specificity"]["value"] == pytest.approx(0.9, abs=0.02)
+        assert point["operating_point"].startswith("specificity 0.9")
 
     def test_subgroup_too_small_to_measure_has_counts_and_no_number(self) -> None:
         some = cases(60)
@@ -194,14 +200,14 @@ class TestMeasured:
 
     def test_untrusted_label_is_not_served_however_good(self) -> None:
         films, logits = labelled()
-        numbers = measured(films, logits, 3, untrusted={"abnormal": "because"}, without_cut_off=())
+        numbers = measured(films, logits, 3, untrusted={"abnormal": "because"}, without_cut_off=(), specific=())
         assert numbers.tried == {"abnormal": "because"}
         assert numbers.served == ("lung_opacity",)
         assert set(numbers.calibration) == {"abnormal", "lung_opacity"}
 
     def test_label_without_cut_off_is_served_as_a_score(self) -> None:
         films, logits = labelled()
-        numbers = measured(films, logits, 3, untrusted={}, without_cut_off=("lung_opacity",))
+        numbers = measured(films, logits, 3, untrusted={}, without_cut_off=("lung_opacity",), specific=())
         assert "lung_opacity" in numbers.served
         assert "lung_opacity" not in numbers.thresholds
 

@@ -92,7 +92,7 @@ class TestTraining:
         steps: list[int] = []
         again = train_fold(films(), RECIPE, 0, tmp_path, progress=lambda step, steps_, loss: steps.append(step))
         assert steps == []
-        kept = load_fold(films().labels, tmp_path, 0).state_dict()
+        kept = load_fold(2, tmp_path, 0, boxed=True).state_dict()
         assert all(torch.equal(kept[name], value) for name, value in again.state_dict().items())
 
     def test_run_that_was_cut_off_goes_on_where_it_was(self, tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ class TestTraining:
         assert resumed[0] == seen[-1]
 
     def test_first_layers_keep_their_weights(self, tmp_path: Path) -> None:
-        before = ChestNetwork((0.0,)).early.state_dict()
+        before = ChestNetwork(1, boxed=False).early.state_dict()
         after = train_fold(films(), replace(RECIPE, epochs=1), 0, tmp_path).early.state_dict()
         assert all(torch.equal(before[name], value) for name, value in after.items())
 
@@ -119,7 +119,7 @@ class TestTraining:
         one = replace(films(), labels=("lung_opacity",), targets=films().targets[:, :1], weights=films().weights[:, :1])
         recipe = replace(RECIPE, epochs=1, start=str(tmp_path / "first"))
         network = train_fold(one, recipe, 0, tmp_path / "second")
-        assert network.head.out_channels == 1
+        assert network.head.out_features == 1
         assert checkpoint_of(tmp_path / "second", 0).is_file()
 
     def test_unknown_task_is_refused(self, tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ class TestTraining:
 
 class TestExport:
     def test_exported_weights_give_what_the_networks_give(self, tmp_path: Path) -> None:
-        members = [ChestNetwork((2.0, 0.0)).eval(), ChestNetwork((2.0, 0.0)).eval()]
+        members = [ChestNetwork(2, boxed=True).eval(), ChestNetwork(2, boxed=True).eval()]
         export(members, 64, tmp_path)
         model = openvino.Core().compile_model(tmp_path / "model.xml", "CPU")
         film = np.random.default_rng(0).random((90, 80), np.float32)
@@ -140,10 +140,10 @@ class TestExport:
         found = model(image)
         for name, tensor in zip(OUTPUTS, expected, strict=True):
             assert found[name] == pytest.approx(tensor.numpy(), abs=0.05)
-        assert found["members"][0, 0] == pytest.approx(single.numpy()[0], abs=0.05)
+        assert found["logits"][0, 0] == pytest.approx(single.numpy()[0], abs=0.05)
 
     def test_local_finding_is_the_smooth_maximum_of_its_map_and_a_global_one_the_mean(self) -> None:
-        network = ChestNetwork((2.0, 0.0)).eval()
+        network = ChestNetwork(2, boxed=True).eval()
         maps = torch.zeros(1, 2, 7, 7)
         maps[:, :, 3, 3] = 10
         local, whole = network.pooled(maps)[0].tolist()
@@ -151,8 +151,15 @@ class TestExport:
         assert local > 5
 
     def test_map_of_a_global_finding_has_its_logit_as_mean(self) -> None:
-        network = ChestNetwork((2.0, 0.0)).eval()
+        network = ChestNetwork(2, boxed=True).eval()
         with torch.inference_mode():
-            network.shift += 1
-            logits, maps, _, _ = ExportedEnsemble([network]).eval()(torch.rand(1, 3, 64, 64))
-        assert maps[0, 1].mean().item() == pytest.approx(logits[0, 1].item(), abs=1e-4)
+            logits, maps, _ = ExportedEnsemble([network]).eval()(torch.rand(1, 3, 64, 64))
+        assert maps[0, 0, 1].mean().item() == pytest.approx(logits[0, 0, 1].item(), abs=1e-4)
+
+    def test_without_boxes_every_map_is_that_of_the_head(self) -> None:
+        network = ChestNetwork(2, boxed=False).eval()
+        with torch.inference_mode():
+            features = network.late(network.early(torch.rand(1, 3, 64, 64)))
+            assert network(torch.rand(1, 3, 64, 64)).shape == (1, 2)
+            whole = network.head(features.mean((2, 3)))
+            assert network.pooled(network.maps(features))[0].tolist() == pytest.approx(whole[0].tolist(), abs=1e-4)

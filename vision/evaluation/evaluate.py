@@ -9,6 +9,7 @@ from vision.card import ModelCard
 from vision.encode import Encoder
 from vision.errors import VisionError
 from vision.evaluation.figures import (
+    SPECIFIC,
     Cases,
     against_normal,
     at_cut_off,
@@ -22,7 +23,7 @@ from vision.evaluation.figures import (
 )
 from vision.evaluation.films import LabelledFilms, adult_films, own_films, paediatric_films
 from vision.evaluation.metrics import Floats
-from vision.evaluation.unseen import Progress, unseen_logits
+from vision.evaluation.unseen import Progress, pointing, unseen_logits
 
 MODELS = Path(__file__).parents[1] / "models"
 _DEVELOPMENT = {
@@ -89,6 +90,7 @@ def _figures(encoder: Encoder, films: LabelledFilms, progress: Progress | None) 
     return {
         "model": {"id": card.id, "version": card.version, "sha256": card.sha256},
         "out_of_fold": films.seen,
+        "pointing_game": pointing(encoder, films),
         "findings": findings,
     }
 
@@ -100,5 +102,6 @@ def _operating_point(
     if label not in card.thresholds:
         return None
     if films.seen:
-        return operating_point(cases, scores)
+        specific = card.thresholds[label]["operating_point"] == SPECIFIC
+        return operating_point(cases, scores, specific=specific)
     return {"value": card.thresholds[label]["value"], **at_cut_off(cases, scores, card.thresholds[label]["value"])}

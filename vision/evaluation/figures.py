@@ -27,6 +27,9 @@ from vision.evaluation.metrics import (
 
 LEAST_PATIENTS = 40
 LEAST_AUROC = 0.6
+SPECIFICITY = 0.9
+SPECIFIC = f"specificity {SPECIFICITY}, out of fold"
+BALANCED = "sensitivity equal to specificity, out of fold"
 SMALLEST_SUBGROUP = 10
 """Films of each outcome below which a subgroup gets no AUROC."""
 ONLY_NIH = {"abnormal", "lung_nodule_or_mass", "lung_nodule"}
@@ -117,16 +120,25 @@ def balanced_cut_off(outcome: NDArray[np.int64], scores: Floats) -> float:
     return float(values[np.abs(sensitivity - specificity).argmin()])
 
 
-def operating_point(cases: Cases, scores: Floats) -> dict[str, Any]:
+def specific_cut_off(outcome: NDArray[np.int64], scores: Floats) -> float:
+    """Return the score that a tenth of the negatives reach."""
+    return float(np.quantile(scores[outcome == 0], SPECIFICITY))
+
+
+def operating_point(cases: Cases, scores: Floats, *, specific: bool) -> dict[str, Any]:
     """Return the cut-off of a label and how it does: sensitivity and specificity of each fold's films by the cut-off
-    of the other folds, with 95 % intervals."""
+    of the other folds, with 95 % intervals.
+
+    specific  the cut-off with a specificity of 0.9 rather than the one where sensitivity and specificity are equal
+    """
+    cut_off = specific_cut_off if specific else balanced_cut_off
     called = np.empty(len(scores), bool)
     for fold in np.unique(cases.folds):
         inside = cases.folds == fold
-        called[inside] = scores[inside] >= balanced_cut_off(cases.outcome[~inside], scores[~inside])
+        called[inside] = scores[inside] >= cut_off(cases.outcome[~inside], scores[~inside])
     return {
-        "value": round(balanced_cut_off(cases.outcome, scores), 4),
-        "operating_point": "sensitivity equal to specificity, out of fold",
+        "value": round(cut_off(cases.outcome, scores), 4),
+        "operating_point": SPECIFIC if specific else BALANCED,
         **_rates(cases, called),
     }
 

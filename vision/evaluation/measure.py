@@ -43,12 +43,14 @@ def measured(
     *,
     untrusted: Mapping[str, str],
     without_cut_off: Collection[str],
+    specific: Collection[str],
 ) -> Measured:
     """Return the numbers of a card.
 
     logits           float32 [N, K], each by a network that has not seen the patient
     untrusted        labels not to be served whatever their figures, with the reason
     without_cut_off  labels served as a score only
+    specific         labels whose cut-off is that of a high specificity, the others' being balanced
     """
     numbers = Measured()
     for label in films.labels:
@@ -67,5 +69,5 @@ def measured(
         controls = {"against_normal_only": against_normal(cases), "source_among_negatives": source_control(cases)}
         numbers.metrics[label] |= {name: value for name, value in controls.items() if value is not None}
         if label not in without_cut_off:
-            numbers.thresholds[label] = operating_point(cases, scores)
+            numbers.thresholds[label] = operating_point(cases, scores, specific=label in specific)
     return numbers

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 
 from vision.encode import Encoder
 from vision.evaluation.films import LabelledFilms, folds_of
+from vision.evaluation.metrics import share_interval
 
 Progress = Callable[[int, int], None]
 
@@ -26,7 +29,7 @@ def unseen_logits(encoder: Encoder, films: LabelledFilms, progress: Progress | N
     folds = folds_of(films.groups, card.members)
     logits = np.full(films.targets.shape, np.nan, np.float32)
     for row, path in enumerate(films.table["path"]):
-        members = encoder.encode(read_film(path)).members
+        members = encoder.encode(read_film(path)).member_logits
         own = members[folds[row]] if films.seen else members.mean(0)
         for column, source in enumerate(columns):
             if source is not None:
@@ -43,3 +46,42 @@ def read_film(path: Path) -> NDArray[np.float32]:
         raise FileNotFoundError(path)
     scaled: NDArray[np.float32] = pixels.astype(np.float32) / 255
     return scaled
+
+
+def pointing(encoder: Encoder, films: LabelledFilms) -> dict[str, Any] | None:
+    """Return how often the peak of the first label's map lies in a radiologist's box, where boxes are known.
+
+    The peak is the middle of a map's strongest place, by the member that has not seen the patient; the best
+    fixed place is the one most often inside a box, named without looking at the film. None without boxes.
+    """
+    if "boxes" not in films.table:
+        return None
+    folds = folds_of(films.groups, encoder.card.members)
+    boxed = films.table["boxes"].fillna("[]").map(json.loads)
+    rows = np.flatnonzero(boxed.map(len).to_numpy() > 0)
+    inside, hit = [], []
+    for row in rows:
+        maps = encoder.encode(read_film(films.table["path"].iloc[row])).member_maps
+        map_ = maps[folds[row]] if films.seen else maps.mean(0)
+        places = _inside(boxed.iloc[row], map_.shape[1:])
+        inside.append(places)
+        hit.append(places.ravel()[map_[0].argmax()])
+    fixed = np.stack(inside)
+    usual = fixed.reshape(len(rows), -1)[:, fixed.mean(0).argmax()]
+    patients = films.groups[rows]
+    return {
+        "films": len(rows),
+        "patients": len(np.unique(patients)),
+        "in_box": share_interval(np.array(hit), patients),
+        "at_best_fixed_place": share_interval(usual, patients),
+    }
+
+
+def _inside(boxes: list[list[float]], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return which places of a grid [h, w] have their middle in a box; boxes are x, y, width, height of 1024."""
+    y, x = ((np.arange(length) + 0.5) / length * 1024 for length in shape)
+    covered = [
+        ((y >= top) & (y < top + height))[:, None] & ((x >= left) & (x < left + width))[None]
+        for left, top, width, height in boxes
+    ]
+    return np.asarray(np.any(covered, axis=0))

@@ -62,6 +62,7 @@ class Words:
     limits: tuple[str, ...]
     untrusted: dict[str, str]
     without_cut_off: tuple[str, ...]
+    specific: tuple[str, ...]
 
 
 def _licence_text(opening: str, data: tuple[dict[str, Any], ...]) -> str:
@@ -103,6 +104,7 @@ WORDS = {
             "place",
         },
         without_cut_off=("tuberculosis",),
+        specific=("pleural_effusion", "atelectasis", "pulmonary_edema"),
     ),
     "paediatric": Words(
         title="Pneumonia on frontal chest films of children",
@@ -126,5 +128,6 @@ WORDS = {
         ),
         untrusted={},
         without_cut_off=(),
+        specific=(),
     ),
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,21 +27,6 @@ EMPHASIS = {
     "infiltration": 0.5,
 }
 PAEDIATRIC_LABELS = ("paediatric_pneumonia",)
-
-SHARPNESS = {
-    "lung_opacity": 2.0,
-    "lung_nodule_or_mass": 2.0,
-    "lung_nodule": 2.0,
-    "lung_mass": 2.0,
-    "consolidation": 1.0,
-    "atelectasis": 1.0,
-    "pneumothorax": 1.0,
-    "infiltration": 1.0,
-    "pneumonia": 1.0,
-    "pleural_effusion": 1.0,
-    "pleural_thickening": 1.0,
-}
-"""How local a finding is (`vision.training.network.ChestNetwork`); the others change the whole film."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +66,6 @@ def film_set(labelled: LabelledFilms) -> FilmSet:
         rate=rate.fillna(1.0).to_numpy(np.float32),
         groups=labelled.groups,
     )
-
-
-def sharpness_of(labels: Sequence[str]) -> tuple[float, ...]:
-    """Return how the map of each label becomes its logit."""
-    return tuple(SHARPNESS.get(label, 0.0) for label in labels)
 
 
 def _places(table: pd.DataFrame) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:

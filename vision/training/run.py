@@ -26,7 +26,7 @@ from vision.card import Calibration, Golden, ModelCard, combined_sha256, hashes,
 from vision.encode import Encoder
 from vision.evaluation.films import LabelledFilms, adult_films, paediatric_films
 from vision.evaluation.measure import Measured, measured
-from vision.evaluation.unseen import unseen_logits
+from vision.evaluation.unseen import pointing, unseen_logits
 from vision.prepare import Preparation, golden_film
 from vision.training.cards import WORDS
 from vision.training.datasets import film_set
@@ -89,7 +89,8 @@ def train_folds(films: LabelledFilms, recipe: Recipe, checkpoints: Path, workers
 def finish(task: str, films: LabelledFilms, recipe: Recipe, checkpoints: Path, out: Path, say: Say) -> ModelCard:
     """Export trained folds, measure them out of fold, and write the card; returns it, verified."""
     say("exporting")
-    members = [load_fold(films.labels, checkpoints, fold) for fold in range(recipe.folds)]
+    boxed = "boxes" in films.table
+    members = [load_fold(len(films.labels), checkpoints, fold, boxed=boxed) for fold in range(recipe.folds)]
     export(members, recipe.size, out)
     compiled = openvino.Core().compile_model(out / "model.xml", "CPU", {"INFERENCE_NUM_THREADS": 1})
     encoder = Encoder(_draft(task, films, recipe, out), compiled)
@@ -97,7 +98,17 @@ def finish(task: str, films: LabelledFilms, recipe: Recipe, checkpoints: Path, o
     logits = unseen_logits(encoder, films)
     say("resampling patients")
     words = WORDS[task]
-    figures = measured(films, logits, recipe.folds, untrusted=words.untrusted, without_cut_off=words.without_cut_off)
+    figures = measured(
+        films,
+        logits,
+        recipe.folds,
+        untrusted=words.untrusted,
+        without_cut_off=words.without_cut_off,
+        specific=words.specific,
+    )
+    pointed = pointing(encoder, films)
+    if pointed is not None:
+        figures.metrics[films.labels[0]]["pointing_game"] = pointed
     (out / "LICENSE").write_text(words.licence_text, "utf-8")
     write_card(out, _with_golden(_complete(encoder.card, figures), compiled))
     card = Encoder.load(out, threads=1).card

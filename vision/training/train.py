@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from vision.evaluation.films import folds_of
 from vision.prepare import Preparation
 from vision.training.augment import Augmentation
-from vision.training.datasets import FilmSet, sharpness_of
+from vision.training.datasets import FilmSet
 from vision.training.export import converted
 from vision.training.network import ChestNetwork
 
@@ -42,10 +42,10 @@ class Recipe:
     folds: int = 3
     epochs: int = 10
     batch: int = 32
-    places: float = 1.0
+    places: float = 0.5
     start: str | None = None
     rate: float = 4e-4
-    weight_decay: float = 0.05
+    weight_decay: float = 0.02
     ema: float = 0.99
     degrade: float = 0.5
     seed: int = 7
@@ -59,9 +59,10 @@ def train_fold(
     folder    holds `fold<k>.pt`: written after every epoch; a run that was cut off goes on from there
     progress  called with (step, steps, loss)
     """
+    folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed + fold)
     index = np.flatnonzero(folds_of(films.groups, recipe.folds) != fold)
-    network = ChestNetwork(sharpness_of(films.labels))
+    network = ChestNetwork(len(films.labels), boxed=bool(films.placed.any()))
     network.to(memory_format=torch.channels_last)
     if recipe.start is not None:
         _start_from(network, checkpoint_of(Path(recipe.start), fold))
@@ -95,9 +96,9 @@ def train_fold(
     return average
 
 
-def load_fold(labels: Sequence[str], folder: Path, fold: int) -> ChestNetwork:
+def load_fold(labels: int, folder: Path, fold: int, *, boxed: bool) -> ChestNetwork:
     """Return the averaged network of a finished fold."""
-    network = ChestNetwork(sharpness_of(labels))
+    network = ChestNetwork(labels, boxed=boxed)
     network.load_state_dict(torch.load(checkpoint_of(folder, fold), weights_only=True)["average"])
     network.eval()
     return network
@@ -136,14 +137,14 @@ def _step(
     places: float,
     optimiser: torch.optim.Optimizer,
 ) -> float:
-    logits, maps = network.read(early(batch.images))
+    logits, place_logits = network.read(early(batch.images))
     raw = nn.functional.binary_cross_entropy_with_logits(logits, batch.targets, reduction="none")
     weights = batch.weights * (1 + (emphasis - 1) * batch.targets)
     loss = (raw * weights).sum() / weights.sum().clamp(min=1)
     if places and bool(batch.placed.any()):
-        wanted = nn.functional.adaptive_avg_pool2d(batch.places[:, None], maps.shape[-2:])[:, 0]
+        wanted = nn.functional.adaptive_avg_pool2d(batch.places[:, None], place_logits.shape[-2:])[:, 0]
         found = nn.functional.binary_cross_entropy_with_logits(
-            maps[batch.placed, 0], wanted[batch.placed], pos_weight=torch.tensor(3.0)
+            place_logits[batch.placed], wanted[batch.placed], pos_weight=torch.tensor(3.0)
         )
         loss = loss + places * found
     optimiser.zero_grad(set_to_none=True)
@@ -170,7 +171,7 @@ class FixedLayers:
 def _start_from(network: ChestNetwork, path: Path) -> None:
     """Take the layers of a network trained on another task, but not its head."""
     state = torch.load(path, weights_only=True)["average"]
-    kept = {name: value for name, value in state.items() if not name.startswith(("head.", "shift", "sharpness"))}
+    kept = {name: value for name, value in state.items() if not name.startswith(("head.", "place."))}
     network.load_state_dict(kept, strict=False)
 
 

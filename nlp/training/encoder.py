@@ -42,7 +42,7 @@ _FROZEN_LAYERS = 3
 """Lower layers of the encoder that keep their weights; training takes two thirds of the time."""
 
 
-class SentenceNetwork(nn.Module):
+class SentenceNetwork(nn.Module):  # type: ignore[misc]
     """The encoder with mean pooling and one logit per class: ids and mask (n, pieces) -> (n, classes)."""
 
     def __init__(self, folder: Path) -> None:

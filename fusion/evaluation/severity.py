@@ -55,7 +55,6 @@ def evaluate_severity(table: pd.DataFrame, *, model: Path | None = None, resampl
     """
     loaded = SeverityModel.load(model or PACKAGED / NAME)
     outcome = table["severe"].to_numpy(np.int64)
-    shown = {subset_name(subset): loaded.probability(only(table, subset)) for subset in SUBSETS}
     everything = loaded.probability(table)
     answered = np.isfinite(everything)
     return {
@@ -63,12 +62,16 @@ def evaluate_severity(table: pd.DataFrame, *, model: Path | None = None, resampl
         "enabled": loaded.card.enabled,
         "stays": int(answered.sum()),
         "severe": int(outcome[answered].sum()),
-        "metrics": {
-            "as given": _measured(outcome, everything, resamples),
-            **{name: _measured(outcome, probability, resamples) for name, probability in shown.items()},
-        },
+        "metrics": measured_by_modalities(loaded, table, resamples=resamples),
         "calibration": calibration_bins(outcome[answered], everything[answered]),
     }
+
+
+def measured_by_modalities(model: SeverityModel, table: pd.DataFrame, *, resamples: int) -> dict[str, Any]:
+    """Return metrics on cases as they are, and as they are when only some modalities are there."""
+    outcome = table["severe"].to_numpy(np.int64)
+    views = {"as given": table, **{subset_name(subset): only(table, subset) for subset in SUBSETS}}
+    return {name: _measured(outcome, model.probability(view), resamples) for name, view in views.items()}
 
 
 def only(table: pd.DataFrame, modalities: tuple[str, ...]) -> pd.DataFrame:

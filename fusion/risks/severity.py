@@ -17,7 +17,7 @@ from fusion.errors import ModelVerificationError
 from fusion.risks.boosters import Boosters
 from fusion.risks.card import ModelCard, read_card, verify_files, verify_output
 from fusion.risks.events import Array
-from fusion.risks.severity_features import IMAGE, IMAGE_MODEL, Projection, matrix_of, present
+from fusion.risks.severity_features import IMAGE_MODEL, RECORD, TEXT, Projection, matrix_of, present, with_only
 
 NAME = "severity"
 PROJECTION = "projection.npz"
@@ -72,7 +72,9 @@ class SeverityModel:
         matrix = matrix_of(table, self._projection)
         if IMAGE_MODEL in table.columns:
             of_another = table[IMAGE_MODEL].notna() & (table[IMAGE_MODEL] != self.card.development.get(IMAGE_MODEL))
-            matrix.loc[of_another.to_numpy(bool), [name for name in matrix if name.startswith(f"{IMAGE}.")]] = np.nan
+            without = with_only(matrix, (TEXT, RECORD)).to_numpy()
+            kept = np.where(of_another.to_numpy(bool)[:, None], without, matrix.to_numpy())
+            matrix = pd.DataFrame(kept, columns=matrix.columns)
         return calibrated(self._boosters.log_odds(matrix), present(matrix), self._calibration)
 
 

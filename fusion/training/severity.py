@@ -16,7 +16,15 @@ import xgboost
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
-from fusion.evaluation.metrics import RESAMPLES, Ints, auroc, calibration_error, difference, measure
+from fusion.evaluation.metrics import (
+    RESAMPLES,
+    Ints,
+    auroc,
+    calibration_error,
+    calibration_intercept,
+    difference,
+    measure,
+)
 from fusion.risks.boosters import THREADS
 from fusion.risks.events import Array
 from fusion.risks.severity import subset_name
@@ -31,6 +39,7 @@ from fusion.risks.severity_features import (
 )
 
 FUSED = subset_name(MODALITIES)
+FEWEST_FOR_SLOPE = 100
 
 
 def _parameters() -> dict[str, Any]:
@@ -112,20 +121,28 @@ def margin(booster: xgboost.Booster, matrix: pd.DataFrame) -> Array:
 
 
 def calibrations(raw: Mapping[str, Array], known: Sequence[tuple[str, ...]], outcome: Ints) -> dict[str, Any]:
-    """Return slope and intercept per set of modalities, fitted where all of them are there, shrunk (C = 1)."""
+    """Return slope and intercept per set of modalities, fitted where all of them are there."""
     fitted = {}
     for subset in SUBSETS:
         rows = [number for number, modalities in enumerate(known) if set(subset) <= set(modalities)]
         rows = rows if len(set(outcome[rows])) == 2 else list(range(len(outcome)))
         name = subset_name(subset)
-        model = LogisticRegression(C=1.0).fit(raw[name][rows][:, None], outcome[rows])
+        slope, intercept = recalibrated(raw[name][rows], outcome[rows])
         fitted[name] = {
-            "slope": float(model.coef_[0, 0]),
-            "intercept": float(model.intercept_[0]),
+            "slope": slope,
+            "intercept": intercept,
             "patients": len(rows),
             "severe": int(outcome[rows].sum()),
         }
     return fitted
+
+
+def recalibrated(raw: Array, outcome: Ints) -> tuple[float, float]:
+    """Return slope and intercept of a recalibration; with few patients only the intercept is fitted, the slope is 1."""
+    if len(outcome) < FEWEST_FOR_SLOPE:
+        return 1.0, calibration_intercept(outcome, 1 / (1 + np.exp(-raw)))
+    model = LogisticRegression(C=1.0).fit(raw[:, None], outcome)
+    return float(model.coef_[0, 0]), float(model.intercept_[0])
 
 
 def side_by_side(outcome: Ints, predicted: CrossValidated, *, resamples: int = RESAMPLES) -> dict[str, Any]:
@@ -166,6 +183,6 @@ def _cross_calibrated(raw: Array, outcome: Ints, folds: int = 5) -> Array:
     probability = np.zeros(len(outcome))
     splits = StratifiedKFold(folds, shuffle=True, random_state=1).split(np.zeros(len(outcome)), outcome)
     for train, test in splits:
-        model = LogisticRegression(C=1.0).fit(raw[train][:, None], outcome[train])
-        probability[test] = model.predict_proba(raw[test][:, None])[:, 1]
+        slope, intercept = recalibrated(raw[train], outcome[train])
+        probability[test] = 1 / (1 + np.exp(-(slope * raw[test] + intercept)))
     return probability

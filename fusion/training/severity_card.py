@@ -11,7 +11,7 @@ import pandas as pd
 
 from fusion.errors import EvaluationError
 from fusion.evaluation.metrics import RESAMPLES, Ints
-from fusion.evaluation.severity import cases_of
+from fusion.evaluation.severity import cases_of, measured_by_modalities
 from fusion.risks.boosters import Boosters
 from fusion.risks.card import Golden, ModelCard, hashes, write_card
 from fusion.risks.severity import NAME, PROJECTION, SeverityModel, save_projection
@@ -20,6 +20,8 @@ from fusion.training.severity import Recipe, best_single, calibrations, cross_va
 
 VERSION = "1.0.0"
 DEVICES = "devices"
+UNSEEN = "this model, films without a stated licence"
+"""Patients that the weights have not seen, for want of a licence."""
 Say = Callable[[str], None]
 
 _LICENCE = """Weights trained on chest films, notes and records of the COVID-19 image data collection.
@@ -65,7 +67,8 @@ def train_severity(
         metrics[name] = rounded(side_by_side(outcome, cross_validated(cases, outcome, chosen), resamples=resamples))
         say(f"{name}: {len(outcome)} patients measured")
     shipped = variants["films with a stated licence"]
-    return _written(shipped, out, chosen, metrics)
+    others = everyone[everyone["license"].isna()].reset_index(drop=True)
+    return _written(shipped, others, out, chosen, metrics, resamples)
 
 
 def verdict(figures: dict[str, Any]) -> tuple[bool, str]:
@@ -78,7 +81,9 @@ def verdict(figures: dict[str, Any]) -> tuple[bool, str]:
     return False, f"fusing does not beat {best} beyond the interval, AUROC {interval}; switched off"
 
 
-def _written(cases: pd.DataFrame, out: Path, recipe: Recipe, metrics: dict[str, Any]) -> ModelCard:
+def _written(
+    cases: pd.DataFrame, others: pd.DataFrame, out: Path, recipe: Recipe, metrics: dict[str, Any], resamples: int
+) -> ModelCard:
     outcome: Ints = cases["severe"].to_numpy(np.int64)
     projection = Projection.fitted(embeddings_of(cases), recipe.components)
     matrix = matrix_of(cases, projection)
@@ -124,11 +129,12 @@ def _written(cases: pd.DataFrame, out: Path, recipe: Recipe, metrics: dict[str, 
         limits=[reason, *_LIMITS],
     )
     model = SeverityModel(card, boosters, projection, fitted)
+    unseen = rounded(measured_by_modalities(model, others, resamples=resamples))
     golden = [
         Golden(input=given, output=round(float(model.probability(pd.DataFrame([given]))[0]), 6))
         for given in _invented()
     ]
-    card = card.model_copy(update={"golden": golden})
+    card = card.model_copy(update={"golden": golden, "metrics": {**metrics, UNSEEN: unseen}})
     write_card(out, card)
     return card
 

@@ -123,7 +123,9 @@ def test_the_card_holds_every_comparison_and_trains_on_licensed_films_only(folde
     card = SeverityModel.load(folder).card
     assert set(card.metrics) == {
         "all patients", "any stated N is negative", "without tubes and lines", "films with a stated licence",
+        "this model, films without a stated licence",
     }  # fmt: skip
+    assert card.metrics["this model, films without a stated licence"]["as given"]["patients"] <= PATIENTS // 3
     figures = card.metrics["all patients"]
     assert set(figures["auroc"]) == {"fused", *(f"{name} only" for name in MODALITIES)}
     assert set(figures["fused_minus"]) == {f"{name} only" for name in MODALITIES}

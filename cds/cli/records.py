@@ -204,6 +204,9 @@ def severity(
     from fusion.risks import predict_severity
 
     models = Service(load_settings()).models
+    for row in models.risks.status():
+        if row["id"] == "severity" and row["state"] == "off":
+            messages.print(f"the model is for study, not in service: {row['reason']}", markup=False)
     _write(predict_severity(severity_table(_table(pd.read_csv, cohort), images, models)), output, as_json)
 
 

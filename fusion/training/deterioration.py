@@ -57,11 +57,11 @@ class Recipe:
     """Everything that decides what is trained."""
 
     stages: tuple[StageRecipe, ...] = (
-        StageRecipe(0, {View(6): 1.0, View(12): 0.7}, {"narrow": 180}),
-        StageRecipe(30, {View(48): 1.0}, {"narrow": 260, "shallow": 300}),
+        StageRecipe(0, {View(6): 1.0, View(12): 1.0, View(24): 0.7}, {"narrow": 200}),
+        StageRecipe(30, {View(48): 1.0, View(36): 0.3}, {"narrow": 320, "shallow": 400}),
     )
     seed: int = 7
-    folds: int = 2
+    folds: int = FOLDS
 
 
 @dataclass

@@ -2,8 +2,8 @@
 
     python benchmarks/deterioration_accuracy.py --data DIR [--model FOLDER] [--sets b] [--transfer]
 
-DIR holds set_NAME.parquet and outcomes_NAME.csv. The packaged model was trained on sets a and b: figures on those flatter
-it. With --transfer a model is trained on all sets but the last, and measured on the last (minutes).
+DIR holds set_NAME.parquet and outcomes_NAME.csv. The packaged model was trained on sets a and b: figures on those
+flatter it. With --transfer a model is trained on all sets but the last, and measured on the last (minutes).
 """
 
 from __future__ import annotations

@@ -57,6 +57,7 @@ def evaluate_deterioration(
     }
     return {
         "model": {"id": loaded.card.id, "version": loaded.card.version, "sha256": loaded.card.weights_sha256},
+        "trained_on": [source["name"] for source in loaded.card.training_data],
         "sets": [cohort.name for cohort in cohorts],
         "stays": len(outcome),
         "deaths": int(outcome.sum()),

@@ -15,6 +15,7 @@ from nlp.result import Mention
 from vision.result import Finding
 
 NOT_STATED = "not_stated"
+ABNORMAL = "abnormal"
 _OF_THE_EXAMINATION = frozenset({"indication", "history", "comparison", "technique", "exam"})
 _ASSERTIONS = ("present", "possible", "absent", "historical", "hypothetical", "family")
 _CHANGES = ("worse", "new", "stable", "better", "resolved")
@@ -73,10 +74,11 @@ def finding_views(report: ReportInput | None, film: ImagingInput | None) -> tupl
     """Return one view per finding that the report mentions or the film was assessed for, in the order of the keys."""
     said = findings_said(report)
     assessed = {f.key: f for f in film.result.findings} if film is not None and film.usable else {}
-    status = report.status if report is not None and said else None
+    status = report.status if report is not None and report.usable else None
+    verdict = _verdict(report)
     views = []
     for key in sorted(said | assessed):
-        mention = said.get(key) or _implied(key, said)
+        mention = verdict if key == ABNORMAL else said.get(key) or _implied(key, said)
         views.append(_view(key, mention, status, assessed.get(key), film))
     return tuple(views)
 
@@ -148,6 +150,13 @@ def _region_evidence(finding: Finding, film: ImagingInput) -> Evidence:
     ]
     where = f" ({', '.join(dict.fromkeys(places))})" if places else ""
     return Evidence(kind="imaging", reference=film.reference, detail=f"{finding.key} {finding.score:.2f}{where}")
+
+
+def _verdict(report: ReportInput | None) -> SeenFinding | None:
+    """Return what the whole report says of normal or abnormal, to set beside the film's triage."""
+    if report is None or not report.usable or report.report.normal is None:
+        return None
+    return SeenFinding(ABNORMAL, "report", "absent" if report.report.normal else "present")
 
 
 def _implied(key: str, said: Mapping[str, SeenFinding]) -> SeenFinding | None:

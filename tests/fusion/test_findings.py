@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from fusion.assessment import FindingView
@@ -102,3 +104,11 @@ def test_views_come_in_a_fixed_order() -> None:
         for v in finding_views(build.report({"pneumonia": {}, "atelectasis": {}}), build.film({"cardiomegaly": None}))
     ]
     assert keys == sorted(keys)
+
+
+@pytest.mark.parametrize(("normal", "agreement"), [(False, "agree"), (True, "image_only"), (None, "image_only")])
+def test_the_triage_of_the_film_stands_beside_the_verdict_of_the_report(normal: bool | None, agreement: str) -> None:
+    said = build.report({"lung_mass": {}})
+    said = dataclasses.replace(said, report=said.report.model_copy(update={"normal": normal}))
+    views = {v.key: v for v in finding_views(said, build.film({"abnormal": True}))}
+    assert views["abnormal"].agreement == agreement

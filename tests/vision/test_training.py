@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import openvino
 import pytest
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 torch = pytest.importorskip("torch", reason="training needs the `train` extra")
 pytest.importorskip("monai", reason="training needs the `train` extra")
 
+from vision.encode import Encoder  # noqa: E402
 from vision.evaluation.films import folds_of  # noqa: E402
 from vision.prepare import Preparation, prepared  # noqa: E402
 from vision.training.augment import Augmentation  # noqa: E402
@@ -125,6 +127,32 @@ class TestTraining:
     def test_unknown_task_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="adult, paediatric"):
             train_model("haircut", tmp_path, tmp_path, say=print)
+
+
+def children(folder: Path, count: int = 36) -> Path:
+    """Return a data folder in the layout of the children's films; the sick ones are brighter."""
+    place = folder / "chest" / "paediatric_pneumonia"
+    (place / "images").mkdir(parents=True)
+    rows = ["file,group,pneumonia,kind"]
+    for number in range(count):
+        sick = number % 2
+        picture = np.random.default_rng(number).integers(60 * sick, 160 + 60 * sick, (96, 96), np.uint8)
+        cv2.imwrite(str(place / "images" / f"{number}.png"), picture)
+        rows.append(f"{number}.png,child{number},{sick},{'bacteria' if sick else 'normal'}")
+    (place / "labels.csv").write_text("\n".join(rows), "utf-8")
+    return folder
+
+
+class TestTrainModel:
+    def test_ends_in_a_folder_that_serves_or_says_why_not(self, tmp_path: Path) -> None:
+        said: list[str] = []
+        card = train_model("paediatric", children(tmp_path / "data"), tmp_path / "out", say=said.append, epochs=1)
+        loaded = Encoder.load(tmp_path / "out", threads=1).card
+        assert loaded.model_dump(mode="json") == card
+        assert loaded.served == ()
+        assert "fewer than 40" in loaded.tried["paediatric_pneumonia"]
+        assert (tmp_path / "out" / "LICENSE").is_file()
+        assert said[-1].startswith("serves")
 
 
 class TestExport:

@@ -236,7 +236,8 @@ def train(data: Path, folder: Path, *, threads: int, cache: Path | None) -> None
 LIMITS = (
     "No lateral chest film, abdomen, pelvis or skull was at hand: without a header such a film is refused only by its "
     "distance from chest films. Kinds that the distance has never seen (limbs, breasts, cross-sections, photographs) "
-    "are refused by it alone in 79 to 100 of 100 cases, see share_by_distance_alone; kinds closer to a chest may not be.",
+    "are refused by it alone in 79 to 100 % of cases, see share_by_distance_alone; kinds closer to a chest may not be. "
+    "Chest films with many arrows or boxes burned in, or with large implants, are sometimes refused.",
     "Cross-sections and drawings are mostly synthetic; photographs are those that come inside Python packages.",
     "PA and AP are told apart well on the set they were learned from and hardly better than by chance on another, so "
     "the view of a film without header is said to be unknown.",

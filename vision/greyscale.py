@@ -30,7 +30,7 @@ def displayed(stored: NDArray[np.integer[Any]], dataset: Dataset) -> NDArray[np.
     table = _shown(np.arange(low, high + 1), dataset)
     if dataset.PhotometricInterpretation == "MONOCHROME1":
         table = 1 - table
-    pixels = table.astype(np.float32)[np.clip(kept, low, high).astype(np.int32) - low]
+    pixels: NDArray[np.float32] = table.astype(np.float32)[np.clip(kept, low, high).astype(np.int32) - low]
     if padding is not None:
         pixels[padding] = 0
     return pixels

@@ -79,7 +79,7 @@ def _reader(path: Path) -> Callable[[], Pixels]:
         pixels = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
         if pixels is None:
             raise FileNotFoundError(path)
-        return (pixels.astype(np.float32) / 255).astype(np.float32)
+        return np.asarray(pixels, np.float32) / np.float32(255)
 
     return read
 

@@ -55,8 +55,9 @@ def _bordered(pixels: Pixels, random: np.random.Generator) -> Pixels:
     widths = [int(random.uniform(0, 0.12) * pixels.shape[i // 2]) for i in range(4)]
     if random.random() < 0.3:
         widths[2] = widths[3] = int(random.uniform(0.05, 0.3) * pixels.shape[1])
-    bordered: Pixels = cv2.copyMakeBorder(pixels, *widths, cv2.BORDER_CONSTANT, value=shade)
-    return bordered
+    top, bottom, left, right = widths
+    bordered = cv2.copyMakeBorder(pixels, top, bottom, left, right, cv2.BORDER_CONSTANT, value=shade)
+    return np.asarray(bordered, np.float32)
 
 
 def _trimmed(pixels: Pixels, random: np.random.Generator) -> Pixels:
@@ -75,7 +76,9 @@ def _turned(pixels: Pixels, random: np.random.Generator) -> Pixels:
 
 
 def _exposed(pixels: Pixels, random: np.random.Generator) -> Pixels:
-    exposed = np.clip(pixels, 0, 1) ** random.uniform(0.55, 1.8) * random.uniform(0.8, 1.2) + random.uniform(-0.1, 0.1)
+    exposed: Pixels = np.clip(pixels, 0, 1) ** random.uniform(0.55, 1.8) * random.uniform(0.8, 1.2) + random.uniform(
+        -0.1, 0.1
+    )
     return np.clip(exposed, 0, 1).astype(np.float32)
 
 
@@ -93,7 +96,8 @@ def _degraded(pixels: Pixels, random: np.random.Generator) -> Pixels:
     small = cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA)
     if random.random() < 0.5:
         coded = cv2.imencode(".jpg", np.round(small * 255).astype(np.uint8), [1, int(random.integers(40, 95))])[1]
-        small = (cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE) / 255).astype(np.float32)
+        decoded: NDArray[np.uint8] = np.asarray(cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE), np.uint8)
+        small = decoded.astype(np.float32) / np.float32(255)
     degraded: Pixels = small
     return degraded
 

@@ -16,6 +16,7 @@ _AGREEMENT = {
     "report_only": "only in the report",
     "not_comparable": "not comparable",
 }
+_GENERAL = frozenset({"abnormal"})
 _ASSERTION_RANK = {"present": 0, "possible": 1, "absent": 2, "hypothetical": 3, "historical": 4, "family": 5}
 
 
@@ -59,7 +60,11 @@ def finding_rows(
     scored = [finding.key for finding in result.findings] if result is not None else []
     keys = dict.fromkeys([*scored, *views, *said])
     rows = [_row(key, result, report, said.get(key), views.get(key), table) for key in keys]
-    return sorted(rows, key=lambda row: (not row.shown_first, row.agreement != "agree", -(row.share or 0), row.display))
+    return sorted(rows, key=_rank)
+
+
+def _rank(row: FindingRow) -> tuple[bool, bool, bool, float, str]:
+    return (not row.shown_first, row.agreement != "agree", row.key in _GENERAL, -(row.share or 0), row.display)
 
 
 def _assertions(report: StructuredReport | None) -> dict[str, str]:

@@ -66,7 +66,7 @@ def _row(
         *_of_film(film, display),
     ]
     urgency = min((urgency for urgency, _ in reasons), key=URGENCIES.index)
-    words = dict.fromkeys(reason for of, reason in reasons if of == urgency)
+    words = dict.fromkeys(reason.rstrip(".") for of, reason in reasons if of == urgency)
     return WorklistRow(
         film_id=film.row.id,
         case_id=case.case_id if case is not None else None,

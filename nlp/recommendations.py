@@ -8,6 +8,7 @@ Its interval, its condition and the finding it is for are read from the words ar
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from spacy.language import Language
 from spacy.tokens import Doc
@@ -27,6 +28,8 @@ _BODY_PART_REACH = 4
 _SENTENCES_BACK = 3
 _COMPARED_REACH = 3
 _AHEAD = frozenset({"in", "within"})
+_WITH_CONTRAST, _WITHOUT_CONTRAST = "recommendation_with_contrast", "recommendation_without_contrast"
+_OF_CONTRAST = frozenset({_WITH_CONTRAST, _WITHOUT_CONTRAST})
 _DENIALS, _CONDITIONS, _PAST = "recommendation_denials", "recommendation_conditions", "recommendation_past"
 
 
@@ -39,7 +42,11 @@ class RecommendationFinder:
             vocabulary.modalities,
             vocabulary.body_parts,
             vocabulary.intervals,
-            [entry for entry in vocabulary.word_lists if entry.id.startswith("recommendation_")],
+            [
+                entry
+                for entry in vocabulary.word_lists
+                if entry.id.startswith("recommendation_") and entry.id not in _OF_CONTRAST
+            ],
         )
         self._table = PhraseTable(
             [(phrase, entry) for topic in topics for entry in topic for phrase in entry.phrases],
@@ -47,6 +54,15 @@ class RecommendationFinder:
         )
         self._triggers = PhraseTable(
             [(phrase, entry) for entry in vocabulary.recommendation_triggers for phrase in entry.phrases], forms
+        )
+        self._contrast = PhraseTable(
+            [
+                (phrase, entry)
+                for entry in vocabulary.word_lists
+                if entry.id in _OF_CONTRAST
+                for phrase in entry.phrases
+            ],
+            forms,
         )
         self._guidelines = vocabulary.guidelines
 
@@ -92,6 +108,7 @@ class RecommendationFinder:
         trigger_match, trigger_entry = trigger
         match, modality = step
         first, last = min(trigger_match.start, match.start), max(trigger_match.end, match.end)
+        sentence = reading.sentences[number]
         start, end = _characters(reading, first, last)
         interval = min(spans, key=lambda span: abs(span.start - start)) if spans else _worded_interval(reading, cues)
         if interval is not None:
@@ -110,6 +127,7 @@ class RecommendationFinder:
         return Recommendation(
             modality=modality.modality,
             body_part=modality.body_part or _body_part(cues, match),
+            contrast=self._contrast_said(reading, sentence.first, sentence.last),
             interval_days_min=interval.days_min if interval else None,
             interval_days_max=interval.days_max if interval else None,
             conditional=_CONDITIONS in listed,
@@ -122,6 +140,14 @@ class RecommendationFinder:
             guideline_days_max=guideline.days_max if guideline else None,
             guideline=guideline.source if guideline else None,
         )
+
+    def _contrast_said(self, reading: Reading, first: int, last: int) -> Literal["with", "without"] | None:
+        """Return what a sentence says of a contrast agent; both means that one is given."""
+        matches = self._contrast.longest(reading.stream.words, first, last)
+        said = {entry.id for match in matches for entry in match.values}
+        if _WITH_CONTRAST in said:
+            return "with"
+        return "without" if _WITHOUT_CONTRAST in said else None
 
 
 _Trigger = tuple[Match[_Cue], RecommendationTrigger]

@@ -53,11 +53,14 @@ class Mention(_Frozen):
 class Recommendation(_Frozen):
     """A next step the author asks for; intervals in days from the report, None where not said.
 
+    `contrast` is what the sentence says of a contrast agent, None where it says nothing.
+
     `guideline_*` suggest an interval, with its source, where the author gave none.
     """
 
     modality: Literal["CT", "MR", "XR", "US", "MG", "DXA", "PET", "biopsy", "clinical", "lab", "other"]
     body_part: str | None = None
+    contrast: Literal["with", "without"] | None = None
     interval_days_min: int | None = None
     interval_days_max: int | None = None
     conditional: bool = False

@@ -41,6 +41,7 @@ _PREFERRED: Mapping[tuple[str, str | None], str] = {
     ("DXA", None): "dxa_skeletal",
     ("PET", None): "pet_ct_whole_body",
 }  # fmt: skip
+_SOON = 14
 _NEEDS_PLACE = frozenset({"CT", "MR", "XR", "US"})
 _MODALITY_WORDS = {"lab": "laboratory test", "clinical": "clinical review", "other": "follow-up", "biopsy": "biopsy"}
 
@@ -103,7 +104,16 @@ def _interval(recommendation: Recommendation) -> tuple[int | None, int | None, s
     first, last = recommendation.interval_days_min, recommendation.interval_days_max
     if first is None and last is None:
         return recommendation.guideline_days_min, recommendation.guideline_days_max, recommendation.guideline
-    return first, last if last is not None else first, None
+    last = last if last is not None else first
+    return (_earliest(last) if first == last and last is not None else first), last, None
+
+
+def _earliest(last: int) -> int:
+    """Return the first day of the window of a step that is asked for by one day only.
+
+    What is due within two weeks may be done at once; a later control makes sense in the last eighth of its interval.
+    """
+    return 0 if last <= _SOON else last - last // 8
 
 
 def _orderable(recommendation: Recommendation, orderables: Mapping[str, Orderable]) -> str | None:
@@ -114,9 +124,16 @@ def _orderable(recommendation: Recommendation, orderables: Mapping[str, Orderabl
     key = _PREFERRED.get((modality, place if modality in _NEEDS_PLACE or modality == "MG" else None))
     if modality == "MG":
         key = "mg_diagnostic"
-    if key == "ct_chest_without_contrast" and recommendation.finding in _WITH_CONTRAST:
+    if key == "ct_chest_without_contrast" and _wants_contrast(recommendation):
         key = "ct_chest_with_contrast"
     return key if key in orderables or not orderables else None
+
+
+def _wants_contrast(recommendation: Recommendation) -> bool:
+    """Whether a CT of the chest is meant with contrast: as the words say, else as is usual for the finding."""
+    if recommendation.contrast is not None:
+        return recommendation.contrast == "with"
+    return recommendation.finding in _WITH_CONTRAST
 
 
 def _place_of(finding: str | None) -> str | None:

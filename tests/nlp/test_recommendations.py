@@ -118,3 +118,19 @@ def test_without_communication(extractor: Extractor) -> None:
 )
 def test_stated_scores(extractor: Extractor, text: str, scores: dict[str, object]) -> None:
     assert extractor.extract(text).scores == scores
+
+
+@pytest.mark.parametrize(
+    ("text", "contrast"),
+    [
+        ("CT of the chest with intravenous contrast is recommended within 2 weeks.", "with"),
+        ("Contrast-enhanced CT of the chest is recommended.", "with"),
+        ("Recommend CT chest with and without contrast.", "with"),
+        ("Noncontrast CT of the chest is recommended in 3 months.", "without"),
+        ("Recommend CT of the chest without contrast.", "without"),
+        ("CT of the chest is recommended.", None),
+    ],
+)
+def test_what_is_said_of_contrast_is_kept(extractor: Extractor, text: str, contrast: str | None) -> None:
+    (recommendation,) = extractor.extract(f"IMPRESSION: Lung mass. {text}").recommendations
+    assert (recommendation.modality, recommendation.contrast) == ("CT", contrast)

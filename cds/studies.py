@@ -45,10 +45,7 @@ def trained(
     Raises ConfigurationError for a task that does not exist, or when the packages for training are not installed.
     """
     if package == "nlp":
-        raise ConfigurationError(
-            "nlp has no trained part: the extractor is the lexicon in configs/lexicon, which a site edits; "
-            "measure it with `cds evaluate nlp`"
-        )
+        return _trained_nlp(data, out, say)
     if package == "vision":
         return _trained_vision(task, data, out, start, say)
     if task not in _FUSION_TASKS:
@@ -146,6 +143,15 @@ def _draw(subject: str, figures: dict[str, Any], picture: Path) -> None:
         draw_bars({name: {"value": entry["f1"]} for name, entry in classes.items()}, "F1 of report labels", picture)
     else:
         draw_calibration(figures["calibration"], f"{subject}, {figures['stays']} cases", picture)
+
+
+def _trained_nlp(data: Path, out: Path, say: Say) -> dict[str, Any]:
+    """Train the sentence encoder; it is not served: `benchmarks/nlp_learned.py` compares it with the rules."""
+    if find_spec("torch") is None:
+        raise ConfigurationError(_TRAIN_EXTRA)
+    from nlp.training.encoder import train_model
+
+    return train_model(data, out, progress=lambda step, steps, loss: say(f"step {step} of {steps}, loss {loss:.3f}"))
 
 
 def _trained_vision(task: str | None, data: Path, out: Path, start: Path | None, say: Say) -> dict[str, Any]:

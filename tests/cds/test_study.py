@@ -139,7 +139,6 @@ def test_a_promotion_is_recorded_with_what_was_said_in_silence(site: Path, tmp_p
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (("nlp",), "no trained part"),
         (("fusion",), "deterioration, severity, findings"),
         (("fusion", "--task", "weather"), "deterioration, severity, findings"),
     ],
@@ -148,6 +147,11 @@ def test_what_cannot_be_trained_is_said(call: tuple[str, ...], message: str, tmp
     done = run("train", *call, "--data", tmp_path, "--out", tmp_path / "out")
     assert isinstance(done.exception, ConfigurationError)
     assert message in str(done.exception)
+
+
+def test_nlp_without_reports_says_so(tmp_path: Path) -> None:
+    done = run("train", "nlp", "--data", tmp_path, "--out", tmp_path / "out")
+    assert "reports.csv" in str(done.exception)
 
 
 def test_vision_without_the_packages_for_training_names_the_extra(

@@ -14,6 +14,7 @@ SCHEMA_VERSION = "1.0"
 
 Population = Literal["adult", "paediatric", "unknown"]
 View = Literal["PA", "AP", "lateral", "unknown"]
+Structure = Literal["right_lung", "left_lung", "heart"]
 
 
 class _Frozen(BaseModel):
@@ -74,6 +75,17 @@ class Finding(_Frozen):
     model: ModelRef
 
 
+class Mask(_Frozen):
+    """The outline of one structure; the lungs are named by the patient's side.
+
+    polygons  closed rings of (x, y) in fractions (0-1) of the film's width and height, origin top left
+    """
+
+    structure: Structure
+    polygons: tuple[tuple[tuple[float, float], ...], ...]
+    model: ModelRef
+
+
 class Measurement(_Frozen):
     """A measured quantity; `value` is None with a `reason` when it cannot be assessed."""
 
@@ -98,7 +110,7 @@ class Embedding(_Frozen):
 class ImagingResult(_Frozen):
     """Everything the encoder says about one radiograph.
 
-    With `rejection` set there are no findings, regions, heatmaps or embedding.
+    With `rejection` set there are no findings, masks, regions, heatmaps or embedding.
     """
 
     schema_version: str = SCHEMA_VERSION
@@ -111,6 +123,7 @@ class ImagingResult(_Frozen):
     population_source: Literal["header", "given", "assumed", "none"] = "none"
     quality: dict[str, float | bool | str | None] = {}
     measurements: tuple[Measurement, ...] = ()
+    masks: tuple[Mask, ...] = ()
     regions: tuple[Region, ...] = ()
     heatmaps: tuple[Heatmap, ...] = ()
     embedding: Embedding | None = None

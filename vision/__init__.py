@@ -6,8 +6,10 @@ The story in the order of the data: read -> gate -> prepare -> encode -> explain
 from __future__ import annotations
 
 from vision.analyze import Analyzer
+from vision.cut_offs import CutOff
 from vision.errors import ModelVerificationError, UnreadableImageError, VisionError
 from vision.files import analyze_files
+from vision.places import InService
 from vision.radiograph import Radiograph
 from vision.read import read_radiograph
 from vision.render import heatmap_png, render_png
@@ -16,7 +18,9 @@ from vision.technique import Technique
 
 __all__ = [
     "Analyzer",
+    "CutOff",
     "ImagingResult",
+    "InService",
     "ModelVerificationError",
     "Radiograph",
     "Technique",

@@ -7,19 +7,19 @@ on. Knows no file and no patient record.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from vision.card import ModelCard, read_card
-from vision.encode import Encoder, Encoding
-from vision.errors import ModelVerificationError
+from vision.card import ModelCard
+from vision.cut_offs import CutOff, CutOffs
+from vision.encode import Encoding
 from vision.explain import heatmap, regions
 from vision.findings import findings_of, strength_of, to_show
-from vision.gate import Gate, Verdict, without_network
+from vision.gate import Verdict, without_network
 from vision.measure import CARDIOTHORACIC_RATIO, quality_of
+from vision.places import InService, Place, encoder_place, gate_place
 from vision.radiograph import Radiograph
 from vision.result import Embedding, ImagingResult, ModelRef, Population
 from vision.technique import Technique
@@ -28,19 +28,9 @@ MODELS = Path(__file__).parent / "models"
 ADULT_FROM_YEARS = 18.0
 EVERY_FINDING = "every_finding"
 """Stands in `not_applicable` for the findings of a model whose card cannot be read."""
+_PREFIX = "vision-"
+"""Of the ids of models; the rest names the folder."""
 _POPULATIONS: tuple[Literal["adult", "paediatric"], ...] = ("adult", "paediatric")
-
-
-@dataclass(frozen=True)
-class _Place:
-    """A model folder: what is in service of it, or why nothing is."""
-
-    name: str
-    state: Literal["served", "off", "refused"]
-    reason: str | None = None
-    ref: ModelRef | None = None
-    labels: tuple[str, ...] = ()
-    encoder: Encoder | None = None
 
 
 class Analyzer:
@@ -48,22 +38,36 @@ class Analyzer:
 
     threads     for inference
     prevalence  of findings at the site; a finding with one gets a probability beside its score
+    cut_offs    of the site; one of another model is refused, see `cut_offs`
+    in_service  models that the site has put into service in place of, or beside, those that ship switched on
     models      folder with gate, adult and paediatric
 
     One film at a time is in inference; films may be given from several threads.
     """
 
     def __init__(
-        self, threads: int = 2, prevalence: Mapping[str, float] | None = None, *, models: Path = MODELS
+        self,
+        threads: int = 2,
+        prevalence: Mapping[str, float] | None = None,
+        *,
+        cut_offs: Iterable[CutOff] = (),
+        in_service: Iterable[InService] = (),
+        models: Path = MODELS,
     ) -> None:
+        wanted = {entry.id.removeprefix(_PREFIX): entry for entry in in_service}
         self._prevalence = dict(prevalence or {})
         self._inference = threading.Lock()
-        self._gate, self._gate_place = _load_gate(models / "gate", threads)
-        self._places = {name: _load_encoder(models / name, threads) for name in _POPULATIONS}
+        self._gate, self._gate_place = gate_place(models / "gate", threads)
+        self._places = {name: encoder_place(models / name, threads, wanted.get(name)) for name in _POPULATIONS}
+        self._cut_offs = CutOffs(cut_offs, [place.encoder.card for place in self._places.values() if place.encoder])
 
     def status(self) -> list[dict[str, Any]]:
         """Return one row per model: id, version, sha256, state (served, off, refused) and the reason."""
-        return [_row(place) for place in (self._gate_place, *self._places.values())]
+        return [place.row() for place in (self._gate_place, *self._places.values())]
+
+    def cut_offs(self) -> list[dict[str, Any]]:
+        """Return one row per cut-off of the site: finding, model, state (in force, refused) and the reason."""
+        return self._cut_offs.status()
 
     def analyze(self, radiograph: Radiograph, technique: Technique | None = None, *, at: datetime) -> ImagingResult:
         """Return everything the models say about one radiograph.
@@ -107,7 +111,7 @@ class Analyzer:
         return result.model_copy(update=self._said(encoding, place.encoder.card, place.ref, radiograph))
 
     def _said(self, encoding: Encoding, card: ModelCard, ref: ModelRef, radiograph: Radiograph) -> dict[str, Any]:
-        findings = findings_of(encoding, card, ref, self._prevalence)
+        findings = findings_of(encoding, card, ref, self._prevalence, self._cut_offs.of(card, radiograph))
         orientation = radiograph.patient_orientation
         shown = [(finding.key, encoding.maps[finding.key], strength_of(finding)) for finding in to_show(findings)]
         return {
@@ -121,7 +125,7 @@ class Analyzer:
             "models": tuple(filter(None, [self._gate_place.ref, ref])),
         }
 
-    def _model_for(self, population: Population, age: float | None) -> tuple[_Place | None, str]:
+    def _model_for(self, population: Population, age: float | None) -> tuple[Place | None, str]:
         """Return the model of a population, or why there is none."""
         if self._gate is None:
             return None, f"it is not certain that this is a chest film: {self._gate_place.reason}"
@@ -172,37 +176,3 @@ def _quality(radiograph: Radiograph, verdict: Verdict) -> dict[str, float | bool
     sight = verdict.sight
     seen = {} if sight is None else {"chest": round(sight.kinds["chest"], 4), "distance": round(sight.distance, 4)}
     return {**quality_of(radiograph), **seen}
-
-
-def _load_gate(folder: Path, threads: int) -> tuple[Gate | None, _Place]:
-    try:
-        gate = Gate.load(folder, threads)
-    except ModelVerificationError as error:
-        return None, _Place("gate", "refused", str(error))
-    return gate, _Place("gate", "served", ref=gate.ref)
-
-
-def _load_encoder(folder: Path, threads: int) -> _Place:
-    try:
-        card = read_card(folder)
-    except ModelVerificationError as error:
-        return _Place(folder.name, "refused", str(error))
-    ref, labels = ModelRef(id=card.id, version=card.version, sha256=card.sha256), tuple(card.served)
-    if not labels:
-        return _Place(folder.name, "off", "its card allows no finding to be served", ref)
-    try:
-        encoder = Encoder.load(folder, threads)
-    except ModelVerificationError as error:
-        return _Place(folder.name, "refused", str(error), ref, labels)
-    return _Place(folder.name, "served", None, ref, labels, encoder)
-
-
-def _row(place: _Place) -> dict[str, Any]:
-    ref = place.ref
-    return {
-        "id": place.name if ref is None else ref.id,
-        "version": None if ref is None else ref.version,
-        "sha256": None if ref is None else ref.sha256,
-        "state": place.state,
-        "reason": place.reason,
-    }

@@ -51,6 +51,7 @@ class Golden(_Frozen):
 class ModelCard(_Frozen):
     """The model.yaml of an encoder.
 
+    enabled      False: ships switched off, for a site to put into service after its own evaluation
     labels       finding keys in the order of the network's logits
     served       those that may be served, a subset
     tried        why each of the others is not
@@ -70,6 +71,7 @@ class ModelCard(_Frozen):
     version: str
     title: str
     licence: str
+    enabled: bool = True
     labels: tuple[str, ...]
     served: tuple[str, ...]
     tried: dict[str, str]

@@ -17,18 +17,21 @@ _CERTAIN = 1e-6
 
 
 def findings_of(
-    encoding: Encoding, card: ModelCard, ref: ModelRef, prevalence: Mapping[str, float]
+    encoding: Encoding, card: ModelCard, ref: ModelRef, prevalence: Mapping[str, float], cut_offs: Mapping[str, float]
 ) -> tuple[Finding, ...]:
     """Return a finding for each label that the card allows to be served, in the order of the card.
 
     prevalence  of findings at the site; without one for a finding its score is not turned into a probability
+    cut_offs    in force for this film; a finding without one gets no label
     """
-    return tuple(_finding(key, encoding.scores[key], card, ref, prevalence.get(key)) for key in card.served)
+    return tuple(
+        _finding(key, encoding.scores[key], card, ref, prevalence.get(key), cut_offs.get(key)) for key in card.served
+    )
 
 
-def _finding(key: str, score: float, card: ModelCard, ref: ModelRef, site: float | None) -> Finding:
-    cut_off = card.thresholds.get(key)
-    threshold = None if cut_off is None else float(cut_off["value"])
+def _finding(
+    key: str, score: float, card: ModelCard, ref: ModelRef, site: float | None, threshold: float | None
+) -> Finding:
     developed = card.prevalence.get(key)
     return Finding(
         key=key,

@@ -48,6 +48,8 @@ class Header:
     pixel_spacing_mm: tuple[float, float] | None
     burned_in: bool | None
     presentation: bool
+    institution: str | None
+    device: str | None
 
 
 def header_of(dataset: Dataset) -> Header:
@@ -63,6 +65,8 @@ def header_of(dataset: Dataset) -> Header:
         pixel_spacing_mm=_spacing(dataset, "PixelSpacing") or _spacing(dataset, "ImagerPixelSpacing"),
         burned_in={"YES": True, "NO": False}.get(_text(dataset, "BurnedInAnnotation") or ""),
         presentation=_text(dataset, "PresentationIntentType") != "FOR PROCESSING",
+        institution=_text(dataset, "InstitutionName"),
+        device=_text(dataset, "ManufacturerModelName"),
     )
 
 

@@ -31,6 +31,7 @@ class Radiograph:
     pixel_spacing_mm     between rows and between columns; of the detector where nothing was calibrated
     burned_in            whether the header says that text is burned into the pixels
     presentation         False for raw detector data (Presentation Intent Type FOR PROCESSING)
+    institution, device  Institution Name and Manufacturer's Model Name, upper case; None where not said
     colour               share of pixels that are truly coloured; a film has next to none
     """
 
@@ -50,4 +51,6 @@ class Radiograph:
     pixel_spacing_mm: tuple[float, float] | None = None
     burned_in: bool | None = None
     presentation: bool = True
+    institution: str | None = None
+    device: str | None = None
     colour: float = 0.0

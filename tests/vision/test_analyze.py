@@ -52,6 +52,7 @@ def card(name: str, says: dict[str, float], **changes) -> SimpleNamespace:
         "sha256": "0" * 64,
         "says": says,
         "served": list(says),
+        "enabled": True,
         "thresholds": {label: {"value": 0.6} for label in says if label != "tuberculosis"},
         "prevalence": dict.fromkeys(says, 0.5),
         "population": SimpleNamespace(name=name, age_from=AGES[name][0], age_to=AGES[name][1]),
@@ -75,8 +76,8 @@ def encoders(monkeypatch):
         "adult": FakeEncoder(card("adult", {"lung_opacity": 0.8, "pleural_effusion": 0.7, "tuberculosis": 0.9})),
         "paediatric": FakeEncoder(card("paediatric", {"paediatric_pneumonia": 0.2})),
     }
-    monkeypatch.setattr("vision.analyze.read_card", lambda folder: fakes[folder.name].card)
-    monkeypatch.setattr("vision.analyze.Encoder", SimpleNamespace(load=lambda folder, threads: fakes[folder.name]))
+    monkeypatch.setattr("vision.places.read_card", lambda folder: fakes[folder.name].card)
+    monkeypatch.setattr("vision.places.Encoder", SimpleNamespace(load=lambda folder, threads: fakes[folder.name]))
     return fakes
 
 
@@ -226,7 +227,7 @@ class TestModelsThatFail:
                 raise ModelVerificationError("the golden output differs")
             return encoders[folder.name]
 
-        monkeypatch.setattr("vision.analyze.Encoder", SimpleNamespace(load=load))
+        monkeypatch.setattr("vision.places.Encoder", SimpleNamespace(load=load))
         analyzer = Analyzer(threads=1)
         states = {row["id"]: (row["state"], row["reason"]) for row in analyzer.status()}
         assert states["adult"] == ("refused", "the golden output differs")
@@ -244,7 +245,7 @@ class TestModelsThatFail:
         def load(folder, threads):
             raise ModelVerificationError("the gate is broken")
 
-        monkeypatch.setattr("vision.analyze.Gate", SimpleNamespace(load=load))
+        monkeypatch.setattr("vision.places.Gate", SimpleNamespace(load=load))
         analyzer = Analyzer(threads=1)
         result = analyzer.analyze(chest, at=AT)
         assert analyzer.status()[0]["state"] == "refused"

@@ -14,7 +14,7 @@ from typing import Literal
 from sqlalchemy.exc import SQLAlchemyError
 
 from cds.errors import CdsError
-from cds.jobs.queue import queue_state
+from cds.jobs.queue import DELIVERY, given_up, queue_state
 from cds.service import Service
 from cds.serving import check_safe_to_serve
 from cds.settings import SETTINGS_FILE_VARIABLE, unknown_variables
@@ -49,6 +49,7 @@ def examine(service: Service) -> list[Finding]:
         ("configs", _configs),
         ("models", _models),
         ("store", _store),
+        ("deliveries", _deliveries),
         ("disk", _disk),
     )
     found: list[Finding] = []
@@ -88,6 +89,9 @@ def _models(service: Service) -> Iterator[Finding]:
     for row in service.models.status():
         level: Level = {"served": "ok", "refused": "error"}.get(row["state"], "warning")  # type: ignore[assignment]
         yield Finding(level, f"model {row['id']}", row.get("reason") or row["state"])
+    for row in service.models.cut_offs():
+        level = "ok" if row["state"] == "in force" else "error"
+        yield Finding(level, f"threshold of {row['finding']}", row["reason"] or row["state"])
 
 
 def _store(service: Service) -> Iterator[Finding]:
@@ -107,7 +111,20 @@ def _store(service: Service) -> Iterator[Finding]:
         + (", the oldest for more than 10 minutes; is a worker running?" if late else ""),
     )
     if queue.failed:
-        yield Finding("warning", "store", f"{queue.failed} films or reports were given up; the log names each job")
+        yield Finding("warning", "store", f"{queue.failed} films or reports were given up; see `cds jobs list`")
+
+
+def _deliveries(service: Service) -> Iterator[Finding]:
+    if not service.database.is_current():
+        return
+    with service.database.reading() as session:
+        queue = queue_state(session, DELIVERY)
+        lost = [entry for entry in given_up(session) if entry.job.destination]
+    yield Finding("ok", "deliveries", f"{queue.waiting} wait to be sent")
+    for destination in sorted({entry.job.destination for entry in lost}):
+        mine = [entry for entry in lost if entry.job.destination == destination]
+        reason = f"the last because {mine[0].reason}; `cds jobs retry {destination}` sends them again"
+        yield Finding("warning", "deliveries", f"{len(mine)} to {destination} were given up, {reason}")
 
 
 def _disk(service: Service) -> Iterator[Finding]:

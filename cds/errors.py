@@ -7,6 +7,7 @@
     │   ├── NotADicomFilmError  not a DICOM file, or one without the identifiers an arrival needs
     │   └── ReportNotAcceptedError
     ├── NotFoundError           no such film, report, patient or job
+    ├── DeliveryError           a message did not arrive where it should; says whether trying again would help
     ├── DemoError               the demo cannot start or cannot go on
     ├── BackupError             a file is not a backup, or a damaged one
     └── StoreError              the store cannot be used as it is; says what is wrong and the remedy
@@ -50,6 +51,17 @@ class ReportNotAcceptedError(NotAcceptedError):
 
 class NotFoundError(CdsError):
     """The thing asked for is not in the store."""
+
+
+class DeliveryError(CdsError):
+    """A message did not arrive; the text is kept with the job for the operator.
+
+    for_good  trying again would not help
+    """
+
+    def __init__(self, reason: str, *, for_good: bool = False) -> None:
+        super().__init__(reason)
+        self.for_good = for_good
 
 
 class DemoError(CdsError):

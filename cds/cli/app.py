@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cds import __version__
-from cds.cli import conformance, films, operate, records, reports, study
+from cds.cli import conformance, films, jobs, operate, records, reports, study
 
 app = typer.Typer(
     name="cds",
@@ -33,5 +33,5 @@ def _root(
     pass
 
 
-for module in (operate, films, reports, records, study, conformance):
+for module in (operate, films, reports, records, study, conformance, jobs):
     module.add_to(app)

@@ -1,4 +1,8 @@
-"""The worker: one low-priority process that takes queued films and reports and stores what the models say of them."""
+"""The worker: one low-priority process that takes queued films and reports and stores what the models say of them.
+
+A second loop in the same process delivers what is queued for other systems, so that a receiver that does not answer
+holds up no film. What is delivered, and how, is handed in.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,19 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from cds.errors import DeliveryError
 from cds.jobs.queue import (
+    ANALYSIS,
+    DELIVERY,
     LEASE,
     Job,
+    Lane,
     claim,
     fail,
     finish,
@@ -36,16 +44,41 @@ from vision.result import Rejection
 
 _POLL_SECONDS = 0.2
 _STORE_IN_TROUBLE_SECONDS = 2.0
+_LAST_DELIVERY_SECONDS = 5.0
 _log = logger(__name__)
 
 
-class Worker:
-    """Empties the queue until told to stop."""
+Deliver = Callable[[Job], None]
+"""Sends one job to its destination; raises DeliveryError where it did not arrive."""
+Told = Callable[[Session, Job, datetime], None]
+"""Called in the transaction that stores a result, to queue what is to be sent of it."""
 
-    def __init__(self, database: Database, blobs: BlobFolder, models: Models) -> None:
+
+class Worker:
+    """Empties the queue until told to stop.
+
+    deliveries  kind of job -> what delivers it
+    told        who is told of each result
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        blobs: BlobFolder,
+        models: Models,
+        *,
+        deliveries: Mapping[str, Deliver] | None = None,
+        told: Sequence[Told] = (),
+    ) -> None:
         self._database = database
         self._blobs = blobs
         self._models = models
+        self._told = told
+        self._work: dict[str, Callable[[Job], None]] = {
+            "analyse_film": self._analyse_film,
+            "extract_report": self._extract_report,
+        }
+        self._deliveries = dict(deliveries or {})
         self._name = worker_name()
         self.stop = threading.Event()
 
@@ -61,12 +94,18 @@ class Worker:
             os.nice(niceness)
         self._database.require_current()
         self._blobs.drop_unfinished()
-        step: Callable[[], bool] = self._take_back
+        delivering = threading.Thread(target=self._loop, args=(self.deliver_one, parent), name="delivery", daemon=True)
+        delivering.start()
+        self._loop(self.run_one, parent, first=self._take_back)
+        delivering.join(_LAST_DELIVERY_SECONDS)
+
+    def _loop(self, step: Callable[[], bool], parent: int | None, *, first: Callable[[], bool] | None = None) -> None:
+        now = first or step
         while not self.stop.is_set() and parent in (None, os.getppid()):
             try:
-                if not step():
+                if not now():
                     self.stop.wait(_POLL_SECONDS)
-                step = self.run_one
+                now = step
             except SQLAlchemyError as error:
                 _log.error("store in trouble", **place_of(error))
                 self.stop.wait(_STORE_IN_TROUBLE_SECONDS)
@@ -79,32 +118,42 @@ class Worker:
         return released > 0
 
     def run_one(self) -> bool:
-        """Do one job, if there is one; returns whether there was."""
+        """Do one job on a film or report, if there is one; returns whether there was."""
+        return self._one_of(ANALYSIS, self._work)
+
+    def deliver_one(self) -> bool:
+        """Deliver one message, if one is due; returns whether there was one."""
+        return self._one_of(DELIVERY, self._deliveries)
+
+    def _one_of(self, lane: Lane, work: Mapping[str, Callable[[Job], None]]) -> bool:
         with self._database.reading() as session:
-            if not is_due(session, at=_now()):
+            if not is_due(session, lane, at=_now()):
                 return False
         with self._database.writing() as session:
-            for spent in give_up_spent(session, at=_now()):
+            for spent in give_up_spent(session, lane, at=_now()):
                 _mark_failed(session, spent)
-            job = claim(session, self._name, at=_now())
+            job = claim(session, self._name, lane, at=_now())
         if job is None:
             return False
         started = time.perf_counter()
         try:
             with self._lease_kept(job):
-                self._do(job)
-        except Exception as error:  # noqa: BLE001 - whatever a model does, the job must not be lost
+                work[job.kind](job)
+                if lane is DELIVERY:
+                    self._finish(job)
+        except Exception as error:  # noqa: BLE001 - whatever a model or a receiver does, the job must not be lost
             self._give_back(job, error)
         else:
             _log.info("job done", kind=job.kind, job=job.id, duration_ms=round(1000 * (time.perf_counter() - started)))
         return True
 
-    def _do(self, job: Job) -> None:
-        work: dict[str, Callable[[Job], None]] = {
-            "analyse_film": self._analyse_film,
-            "extract_report": self._extract_report,
-        }
-        work[job.kind](job)
+    def _finish(self, job: Job) -> None:
+        with self._database.writing() as session:
+            finish(session, job, self._name, at=_now())
+
+    def _tell(self, session: Session, job: Job) -> None:
+        for told in self._told:
+            told(session, job, _now())
 
     def _analyse_film(self, job: Job) -> None:
         with self._database.reading() as session:
@@ -113,6 +162,7 @@ class Worker:
         with self._database.writing() as session:
             if finish(session, job, self._name, at=_now()):
                 store_imaging_result(session, film.id, result, at=_now())
+                self._tell(session, job)
 
     def _imaging_result(self, data: bytes) -> ImagingResult:
         at = _now()
@@ -130,11 +180,15 @@ class Worker:
         with self._database.writing() as session:
             if finish(session, job, self._name, at=_now()):
                 store_report_result(session, report.id, result, at=_now())
+                self._tell(session, job)
 
     def _give_back(self, job: Job, error: Exception) -> None:
         _log.error("job failed", kind=job.kind, job=job.id, attempt=job.attempt, **place_of(error))
+        reason, for_good = type(error).__name__, False
+        if isinstance(error, DeliveryError):
+            reason, for_good = str(error), error.for_good
         with self._database.writing() as session:
-            if fail(session, job, self._name, type(error).__name__, at=_now()):
+            if fail(session, job, self._name, reason, at=_now(), for_good=for_good):
                 _mark_failed(session, job)
 
     @contextlib.contextmanager

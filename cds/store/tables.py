@@ -129,14 +129,15 @@ class ReportResultRow(Base):
 
 
 class JobRow(Base):
-    """Work to do once: leased by a worker, done when its result is stored."""
+    """Work to do once: leased by a worker, done when its result is stored or, with a destination, delivered."""
 
     __tablename__ = "job"
-    __table_args__ = (UniqueConstraint("kind", "subject_id"), Index("ix_job_due", "state", "due_at"))
+    __table_args__ = (UniqueConstraint("kind", "subject_id", "destination"), Index("ix_job_due", "state", "due_at"))
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
     kind: Mapped[str] = mapped_column(String(32))
-    subject_id: Mapped[str] = mapped_column(String(36))
+    subject_id: Mapped[str] = mapped_column(String(64))
+    destination: Mapped[str] = mapped_column(String(64), default="", server_default="")
     state: Mapped[str] = mapped_column(String(16))
     due_at: Mapped[datetime]
     leased_by: Mapped[str | None] = mapped_column(String(128))
@@ -220,6 +221,7 @@ class VerdictRow(Base):
 
     said_by  the client whose key was used
     score    of the finding when it was judged, with the model that gave it
+    regions  boxes in fractions of the film, where the person says the finding lies; None unless corrected
     """
 
     __tablename__ = "verdict"
@@ -234,6 +236,7 @@ class VerdictRow(Base):
     model: Mapped[str] = mapped_column(String(64))
     model_version: Mapped[str] = mapped_column(String(32))
     model_sha256: Mapped[str] = mapped_column(String(64))
+    regions: Mapped[list[dict[str, float]] | None] = mapped_column(JSON(none_as_null=True))
     said_at: Mapped[datetime] = mapped_column(index=True)
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from cds.configuration import Configs
 from cds.settings import Settings
+from cds.site_models import site_models
+from cds.site_thresholds import site_cut_offs
 from fusion.risks import RiskModels
 from nlp import Extractor, Vocabulary
 from vision import Analyzer
@@ -21,7 +23,12 @@ class Models:
 
     @cached_property
     def analyzer(self) -> Analyzer:
-        return Analyzer(threads=self._settings.inference_threads, prevalence=self._settings.prevalence)
+        return Analyzer(
+            threads=self._settings.inference_threads,
+            prevalence=self._settings.prevalence,
+            cut_offs=site_cut_offs(self._configs),
+            in_service=site_models(self._configs),
+        )
 
     @cached_property
     def extractor(self) -> Extractor:
@@ -35,3 +42,7 @@ class Models:
     def status(self) -> list[dict[str, Any]]:
         """Return one row per model: id, version, served or refused with the reason."""
         return [*self.analyzer.status(), *self.risks.status()]
+
+    def cut_offs(self) -> list[dict[str, Any]]:
+        """Return one row per threshold of the site: in force, or refused with the reason."""
+        return self.analyzer.cut_offs()

@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from cds.arrival import FilmArrivals, ReportArrivals
 from cds.assessing import Assessor
 from cds.configuration import Configs
+from cds.gates import Gates
 from cds.jobs.worker import Worker
 from cds.logs import logger
 from cds.models import Models
@@ -66,8 +67,18 @@ class Service:
     @cached_property
     def assessor(self) -> Assessor:
         return Assessor(
-            self.database, self.models, self.rules, self.orders, self.configs.identity(), self.settings.base_url
+            self.database,
+            self.models,
+            self.rules,
+            self.orders,
+            self.configs.identity(),
+            self.settings.base_url,
+            self.gates,
         )
+
+    @cached_property
+    def gates(self) -> Gates:
+        return Gates(self.settings.finding_gates)
 
     def warm_up(self) -> None:
         """Load what the first request would otherwise wait for; says in the log which models are refused."""
@@ -75,20 +86,25 @@ class Service:
         for row in self.models.status():
             if row["state"] == "refused":
                 _log.error("model refused", model=row["id"], reason=row["reason"])
+        for row in self.models.cut_offs():
+            if row["state"] == "refused":
+                _log.error("threshold refused", finding=row["finding"], model=row["model"], reason=row["reason"])
 
     def worker(self) -> Worker:
         return Worker(self.database, self.blobs, self.models)
 
     def health(self) -> dict[str, Any]:
-        """Return what is up and what is degraded, each model by name."""
-        models = self.models.status()
+        """Return what is up and what is degraded, each model and each threshold of the site by name."""
+        models, thresholds = self.models.status(), self.models.cut_offs()
         degraded = [row["id"] for row in models if row["state"] == "refused"]
+        degraded += [f"threshold of {row['finding']}" for row in thresholds if row["state"] == "refused"]
         database = self._database_state()
         return {
             "status": "fail" if database != "current" else "degraded" if degraded else "pass",
             "database": database,
             "degraded": degraded,
             "models": models,
+            "thresholds": thresholds,
         }
 
     def _database_state(self) -> str:

@@ -1,4 +1,7 @@
-"""A site's own thresholds: one entry of `thresholds.yaml` per finding, bound to the model that gave the scores."""
+"""A site's own thresholds: `thresholds.yaml`, an entry per finding, bound to the model that gave the scores.
+
+An entry may also name an institution and a device, as the header of a film has them: it then holds for those films.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +10,62 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
+from pydantic import BaseModel, ConfigDict, Field
 
-from cds.errors import ConfigurationError
+from cds.configuration import Configs
+from cds.site_entries import put_entry, site_entries
 from fusion.evaluation.operating_points import OperatingPoint
+from vision import CutOff
 
-FILE = "thresholds.yaml"
+FILE, TOP = "thresholds.yaml", "thresholds"
 _HEAD = (
     "# Thresholds of this site by finding, written by `cds calibrate`; each holds for the model with its sha256 only.\n"
 )
 
 
-def threshold_entry(finding: str, model: str, sha256: str, point: OperatingPoint, at: datetime) -> dict[str, Any]:
-    """Return what is written of a threshold: value, operating point with intervals, prevalence, and the model."""
+class _Entry(BaseModel):
+    """What of an entry is used; its figures are for people."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    id: str
+    finding: str
+    model: str
+    model_sha256: str
+    value: float = Field(gt=0, lt=1)
+    institution: str | None = None
+    device: str | None = None
+
+
+def site_cut_offs(configs: Configs) -> tuple[CutOff, ...]:
+    """Return the thresholds of the site, none where it has no such file. Raises ConfigurationError for a bad one."""
+    return tuple(
+        CutOff(entry.finding, entry.model, entry.model_sha256, entry.value, entry.institution, entry.device)
+        for entry in site_entries(configs, FILE, TOP, _Entry)
+    )
+
+
+def threshold_entry(
+    finding: str,
+    model: str,
+    sha256: str,
+    point: OperatingPoint,
+    at: datetime,
+    *,
+    institution: str | None = None,
+    device: str | None = None,
+) -> dict[str, Any]:
+    """Return what is written of a threshold: value, operating point with intervals, prevalence, model, and for whom.
+
+    institution, device  as the header of the films has them; None: for the films of all
+    """
     figures = {name: _plain(value) for name, value in asdict(point).items()}
+    binding = {"institution": institution, "device": device}
+    named = {name: value.strip().upper() for name, value in binding.items() if value is not None}
     return {
-        "id": finding,
+        "id": ", ".join([finding, *named.values()]),
+        "finding": finding,
+        **named,
         "model": model,
         "model_sha256": sha256,
         "value": figures.pop("threshold"),
@@ -33,27 +76,11 @@ def threshold_entry(finding: str, model: str, sha256: str, point: OperatingPoint
 
 
 def write_threshold(config_dir: Path, entry: dict[str, Any]) -> Path:
-    """Put an entry into the site's thresholds.yaml in place of an older one of the finding; returns the file.
+    """Put an entry into the site's thresholds.yaml in place of an older one of the same id; returns the file.
 
     Raises ConfigurationError when the file that is there is not a table of thresholds.
     """
-    file = config_dir / FILE
-    document: Any = {"thresholds": []}
-    if file.is_file():
-        try:
-            document = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError):
-            raise ConfigurationError(f"{FILE}: not YAML") from None
-    entries = document.get("thresholds") if isinstance(document, dict) else None
-    if not isinstance(entries, list) or not all(isinstance(e, dict) and "id" in e for e in entries):
-        raise ConfigurationError(f"{FILE}: expected a list 'thresholds' whose entries each have an id")
-    kept = [other for other in entries if other["id"] != entry["id"]]
-    text = yaml.safe_dump({"thresholds": [*kept, entry]}, sort_keys=False, allow_unicode=True)
-    config_dir.mkdir(parents=True, exist_ok=True)
-    written = file.with_suffix(".yaml.writing")
-    written.write_text(_HEAD + text, encoding="utf-8")
-    written.replace(file)
-    return file
+    return put_entry(config_dir / FILE, TOP, entry, head=_HEAD)
 
 
 def _plain(value: Any) -> Any:

@@ -10,8 +10,10 @@ import typer
 from rich.markup import escape
 
 from cds.cli.output import EXIT_SOME_REJECTED, messages, print_json, screen, wrong_use
+from cds.configuration import Configs
+from cds.models import Models
 from cds.settings import load_settings
-from vision import Analyzer, Technique, analyze_files, heatmap_png
+from vision import Technique, analyze_files, heatmap_png
 from vision.quality import quality_picture, quality_table
 from vision.result import ImagingResult
 
@@ -52,7 +54,7 @@ def analyze(
     A PNG or JPEG carries no age: without --age an adult is assumed, and said so.
     """
     settings = load_settings()
-    analyzer = Analyzer(threads=settings.inference_threads, prevalence=settings.prevalence)
+    analyzer = Models(settings, Configs(settings.config_dir)).analyzer
     technique = Technique(age_years=age, sex=sex, view=view, body_part=body_part, assume_adult=age is None)
     rejected = 0
     for path, result in analyze_files(analyzer, _expanded(images), technique):
@@ -74,6 +76,7 @@ def as_record(path: Path, result: ImagingResult) -> dict[str, Any]:
     return {
         "file": str(path),
         "findings": {f.key: f.probability if f.probability is not None else f.score for f in result.findings},
+        "scores": {f.key: f.score for f in result.findings},
         "labels": {f.key: f.label for f in result.findings},
         "not_applicable": result.not_applicable,
         "view": result.view,

@@ -18,6 +18,8 @@ from cds.logs import configure_logs, log_crashes
 from cds.service import Service
 from cds.serving import check_safe_to_serve, serve_forever
 from cds.settings import describe_settings, load_settings
+from cds.site_models import site_models
+from cds.site_thresholds import site_cut_offs
 from fusion import FusionError
 from nlp import NlpError
 
@@ -134,6 +136,8 @@ def check(as_json: _AsJson = False) -> None:
         "services": lambda: len(service.configs.services()),
         "rules": lambda: len(service.rules),
         "orderables": lambda: len(service.orders.orderables),
+        "thresholds": lambda: len(site_cut_offs(service.configs)),
+        "models": lambda: len(site_models(service.configs)),
         "lexicon": lambda: len(service.configs.documents("lexicon")) if service.models.extractor else 0,
     }
     counts, problems = {}, {}

@@ -88,6 +88,12 @@ def calibrate(
     model: Annotated[str, typer.Option(help="Id of the model that gave the scores, as `cds doctor` names it.")],
     sensitivity: Annotated[float | None, typer.Option(min=0.01, max=1, help="Wished sensitivity.")] = None,
     specificity: Annotated[float | None, typer.Option(min=0.01, max=1, help="Wished specificity.")] = None,
+    institution: Annotated[
+        str | None, typer.Option(help="For films of this Institution Name only, as their header has it.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="For films of this Manufacturer's Model Name only, as their header has it.")
+    ] = None,
     config_dir: Annotated[
         Path | None, typer.Option(file_okay=False, help="Site's configs; default: CDS_CONFIG_DIR.")
     ] = None,
@@ -96,7 +102,7 @@ def calibrate(
 ) -> None:
     """Choose this site's threshold of a finding from scored cases; write it to thresholds.yaml, bound to the model.
 
-    A column `patient` in the table makes the intervals those of patients.
+    Scores are those of `scores` in `cds analyze --json`. A column `patient` makes the intervals those of patients.
     """
     from cds.assessing import utc_now
     from cds.settings import load_settings
@@ -119,7 +125,8 @@ def calibrate(
         wished=sensitivity if sensitivity is not None else specificity or 0.0,
         patients=patients,
     )
-    entry = threshold_entry(finding, model, model_sha256(settings, model), point, utc_now())
+    sha256 = model_sha256(settings, model)
+    entry = threshold_entry(finding, model, sha256, point, utc_now(), institution=institution, device=device)
     print_json(entry) if as_json else _show(entry)
     if point.few and not accept_few:
         raise wrong_use(

@@ -237,6 +237,18 @@ class TestModelsThatFail:
         assert "golden output differs" in adult.not_applicable["lung_opacity"]
         assert analyzer.analyze(aged(chest, 3), at=AT).findings
 
+    def test_whatever_a_damaged_folder_raises_its_model_alone_is_refused(self, encoders, chest, monkeypatch):
+        def load(folder, threads):
+            if folder.name == "adult":
+                raise MemoryError("a table of a terabyte, of Secret Name")
+            return encoders[folder.name]
+
+        monkeypatch.setattr("vision.places.Encoder", SimpleNamespace(load=load))
+        analyzer = Analyzer(threads=1)
+        states = {row["id"]: (row["state"], row["reason"]) for row in analyzer.status()}
+        assert states["adult"] == ("refused", "adult: cannot be loaded (MemoryError)")
+        assert analyzer.analyze(aged(chest, 3), at=AT).findings
+
     def test_a_model_that_may_serve_nothing_is_off(self, encoders):
         encoders["paediatric"].card.served = []
         assert Analyzer(threads=1).status()[2]["state"] == "off"

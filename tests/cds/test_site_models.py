@@ -1,0 +1,112 @@
+"""What a site decides of the models: thresholds that reach a film's label, and models it has put into service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from pydicom.data import get_testdata_file
+from typer.testing import CliRunner
+
+from cds.assessing import utc_now
+from cds.cli.app import app
+from cds.doctor import examine
+from cds.errors import ConfigurationError
+from cds.service import Service
+from cds.settings import Settings
+from cds.site_entries import put_entry
+from vision import ImagingResult, read_radiograph
+from vision.analyze import MODELS
+from vision.card import read_card
+
+ADULT = read_card(MODELS / "adult")
+ENTRY = {
+    "id": "tuberculosis",
+    "finding": "tuberculosis",
+    "model": ADULT.id,
+    "model_sha256": ADULT.sha256,
+    "value": 0.001,
+}
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    folder = tmp_path / "configs"
+    folder.mkdir()
+    return folder
+
+
+def service(site: Path) -> Service:
+    return Service(Settings(data_dir=site.parent / "data", config_dir=site, inference_threads=1))
+
+
+def with_threshold(site: Path, **changes: object) -> Service:
+    put_entry(site / "thresholds.yaml", "thresholds", {**ENTRY, **changes}, head="")
+    return service(site)
+
+
+def result_of(made: Service) -> ImagingResult:
+    film = read_radiograph(Path(str(get_testdata_file("RG1_J2KI.dcm", download=False))))
+    return made.models.analyzer.analyze(film, at=utc_now())
+
+
+def test_tuberculosis_gets_a_label_from_the_site_s_threshold_only(site: Path) -> None:
+    before = result_of(service(site)).finding("tuberculosis")
+    assert before is not None
+    assert before.label is None
+    after = result_of(with_threshold(site)).finding("tuberculosis")
+    assert after is not None
+    assert (after.label, after.threshold) == (True, 0.001)
+
+
+def test_a_threshold_of_another_model_is_refused_and_said_by_doctor_and_health(site: Path) -> None:
+    made = with_threshold(site, model_sha256="b" * 64)
+    made.database.migrate()
+    found = result_of(made).finding("tuberculosis")
+    assert found is not None
+    assert found.label is None
+    (line,) = [finding for finding in examine(made) if finding.subject == "threshold of tuberculosis"]
+    assert line.level == "error"
+    assert "other weights" in line.message
+    health = made.health()
+    assert health["status"] == "degraded"
+    assert health["degraded"] == ["threshold of tuberculosis"]
+
+
+def test_a_threshold_in_force_leaves_health_as_it_was(site: Path) -> None:
+    made = with_threshold(site)
+    made.database.migrate()
+    assert made.health()["status"] == "pass"
+    assert [row["state"] for row in made.health()["thresholds"]] == ["in force"]
+
+
+def test_what_calibrate_writes_is_what_the_analyzer_takes(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CDS_CONFIG_DIR", str(site))
+    monkeypatch.setenv("CDS_DATA_DIR", str(tmp_path / "data"))
+    table = tmp_path / "scored.csv"
+    table.write_text("score,label\n" + "".join(f"{n / 100},{int(n > 40)}\n" for n in range(1, 100)), "utf-8")
+    call = ["calibrate", str(table), "--finding", "tuberculosis", "--model", ADULT.id, "--sensitivity", "0.95"]
+    for more in ([], ["--device", "Cassette Holder Type 9840 500 70201"]):
+        assert CliRunner().invoke(app, [*call, *more, "--accept-few"]).exit_code == 0
+    entries = yaml.safe_load((site / "thresholds.yaml").read_text("utf-8"))["thresholds"]
+    assert len(entries) == 2
+    assert result_of(service(site)).finding("tuberculosis").threshold == entries[1]["value"]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("thresholds: {}\n", "expected a list"),
+        ("thresholds:\n- {id: a, finding: a, model: m, model_sha256: x, value: 1.5}\n", "a: value"),
+        ("thresholds:\n- {id: a, model: m, model_sha256: x, value: 0.5}\n", "finding"),
+        ("thresholds: [\n", "not YAML"),
+        ("thresholds:\n- {id: a}\n- {id: a}\n", "same id"),
+    ],
+)
+def test_a_bad_file_of_thresholds_is_named_with_what_is_wrong(site: Path, text: str, message: str) -> None:
+    (site / "thresholds.yaml").write_text(text, "utf-8")
+    with pytest.raises(ConfigurationError, match=message):
+        _ = service(site).models.analyzer

@@ -10,20 +10,24 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import anyio.to_thread
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from cds.configuration import IdentityTable
+from cds.gates import Gates
 from cds.joining import Evidence, evidence_of
 from cds.logs import logger, place_of
 from cds.models import Models
 from cds.orders import OrderTable
 from cds.store import Database
+from cds.store.films import StoredFilm
 from cds.store.ledger import kept_case, open_follow_ups, store_case, subject_in_use
+from cds.store.verdicts import verdicts_of_film
 from fusion import Assessment, DraftOrder, Patient, RuleSet, assess, read_patient
 
 _PATIENCE_MS = 250
@@ -57,6 +61,7 @@ class Assessor:
         orders: OrderTable,
         identity: IdentityTable,
         base_url: str,
+        gates: Gates | None = None,
     ) -> None:
         self._database = database
         self._models = models
@@ -64,6 +69,7 @@ class Assessor:
         self._orders = orders
         self._identity = identity
         self._base_url = base_url
+        self._gates = gates or Gates({})
 
     async def assess(
         self,
@@ -120,7 +126,7 @@ class Assessor:
         subjects = self._subjects(patient, server, patient_id)
         with self._database.reading() as session:
             subject = subject_in_use(session, subjects) if subjects else f"request|{uuid.uuid4()}"
-            evidence = evidence_of(session, patient, resources, at=at)
+            evidence = self._released(session, evidence_of(session, patient, resources, at=at))
             ledger = open_follow_ups(session, subject)
         assessment = assess(
             patient,
@@ -144,6 +150,14 @@ class Assessor:
             unmapped=tuple(unmapped),
             case_url=f"{self._base_url}/cases/{case_id}" if case_id else None,
         )
+
+    def _released(self, session: Session, evidence: Evidence) -> Evidence:
+        """Return the evidence with what the site's gates and people's verdicts let out of the film's result."""
+        film = evidence.films.used
+        if film is None or film.result is None:
+            return evidence
+        result = self._gates.released(film.result, verdicts_of_film(session, film.row.id))
+        return replace(evidence, films=replace(evidence.films, used=StoredFilm(film.row, result)))
 
     def _subjects(self, patient: Patient, server: str | None, patient_id: str) -> list[str]:
         """Return what the patient may be known by; empty where neither issuer nor server says whose id it is."""

@@ -1,4 +1,4 @@
-"""Starting the processes of a service: one API process and one worker at lower priority."""
+"""Starting the processes of a service: API, worker at lower priority, and DICOM receiver where a port is set."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ def check_safe_to_serve(settings: Settings) -> None:
     for file in (settings.tls_certificate, settings.tls_key):
         if file is not None and not os.access(file, os.R_OK):
             raise ConfigurationError(f"{file}: the TLS file is not there, or this user may not read it")
+    _check_safe_to_receive(settings)
     if is_loopback(settings.host):
         return
     lacking = []
@@ -57,10 +58,24 @@ def check_safe_to_serve(settings: Settings) -> None:
         )
 
 
+def _check_safe_to_receive(settings: Settings) -> None:
+    """Refuse to receive films from beyond loopback without saying from whom: DICOM itself has no passwords."""
+    if settings.dicom_port is None or is_loopback(settings.dicom_host):
+        return
+    lacking = [
+        f"CDS_{name.upper()}" for name in ("dicom_calling_aes", "dicom_addresses") if not getattr(settings, name)
+    ]
+    if lacking:
+        raise UnsafeToServeError(
+            f"refusing to receive DICOM on {settings.dicom_host}, beyond loopback, from anyone; "
+            f"set {' and '.join(lacking)}"
+        )
+
+
 def serve_forever(service: Service) -> None:
     """Serve until stopped, with a worker process beside."""
     service.database.migrate()
-    with worker_process(service.settings):
+    with worker_process(service.settings), receiver_process(service.settings):
         http_server(service).run()
 
 
@@ -86,7 +101,20 @@ def http_server(service: Service) -> uvicorn.Server:
 @contextlib.contextmanager
 def worker_process(settings: Settings) -> Iterator[None]:
     """Keep one `cds worker` process running, started anew if it dies."""
-    keeper = _WorkerKeeper(settings)
+    with _kept("worker", settings):
+        yield
+
+
+@contextlib.contextmanager
+def receiver_process(settings: Settings) -> Iterator[None]:
+    """Keep one `cds receiver` process running where a DICOM port is configured."""
+    with _kept("receiver", settings) if settings.dicom_port is not None else contextlib.nullcontext():
+        yield
+
+
+@contextlib.contextmanager
+def _kept(command: str, settings: Settings) -> Iterator[None]:
+    keeper = _ProcessKeeper(command, settings)
     keeper.start()
     try:
         yield
@@ -94,11 +122,12 @@ def worker_process(settings: Settings) -> Iterator[None]:
         keeper.end()
 
 
-class _WorkerKeeper(threading.Thread):
-    """Starts the worker anew when it ends, slower each time it dies young."""
+class _ProcessKeeper(threading.Thread):
+    """Starts a process of this program anew when it ends, slower each time it dies young."""
 
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(name="worker-keeper", daemon=True)
+    def __init__(self, command: str, settings: Settings) -> None:
+        super().__init__(name=f"{command}-keeper", daemon=True)
+        self._command = command
         self._environment = {**os.environ, **_as_environment(settings)}
         self._ended = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
@@ -107,13 +136,13 @@ class _WorkerKeeper(threading.Thread):
         pause = _RESTART_SECONDS
         while not self._ended.is_set():
             started = time.monotonic()
-            command = [sys.executable, "-m", "cds", "worker", "--parent", str(os.getpid())]
+            command = [sys.executable, "-m", "cds", self._command, "--parent", str(os.getpid())]
             self._process = subprocess.Popen(command, env=self._environment)  # noqa: S603
             status = self._process.wait()
             if not self._ended.is_set():
                 lived_long = time.monotonic() - started > _LONGEST_RESTART_SECONDS
                 pause = _RESTART_SECONDS if lived_long else min(2 * pause, _LONGEST_RESTART_SECONDS)
-                _log.error("worker ended, starting it anew", code=status)
+                _log.error(f"{self._command} ended, starting it anew", code=status)
                 self._ended.wait(pause)
 
     def end(self) -> None:
@@ -136,6 +165,18 @@ def _as_environment(settings: Settings) -> dict[str, str]:
         "CDS_WORKER_NICENESS": str(settings.worker_niceness),
         "CDS_TIMEZONE": settings.timezone,
         "CDS_PREVALENCE": json.dumps(settings.prevalence),
+        "CDS_FINDING_GATES": json.dumps(settings.finding_gates),
+        "CDS_MAX_BODY_MB": str(settings.max_body_mb),
+        **_dicom_environment(settings),
         **({"CDS_DATABASE_URL": settings.database_url} if settings.database_url else {}),
         **({"CDS_CONFIG_DIR": str(settings.config_dir.resolve())} if settings.config_dir else {}),
+    }
+
+
+def _dicom_environment(settings: Settings) -> dict[str, str]:
+    values = {name: getattr(settings, name) for name in Settings.model_fields if name.startswith(("dicom_", "tls_"))}
+    return {
+        f"CDS_{name.upper()}": json.dumps(value) if isinstance(value, tuple) else str(value)
+        for name, value in values.items()
+        if value is not None
     }

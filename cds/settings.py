@@ -23,6 +23,8 @@ from cds.errors import ConfigurationError
 PREFIX = "CDS_"
 SETTINGS_FILE_VARIABLE = "CDS_SETTINGS_FILE"
 _OTHER_VARIABLES = frozenset({SETTINGS_FILE_VARIABLE, "CDS_SHARED_DATA"})
+EVERY_OTHER = "*"
+Gate = Literal["automatic", "review_first", "off"]
 _SHORTEST_KEY = 16
 _MASK = "********"
 _IN_URL = re.compile(r"(?<=://)\S*(?=@)|(?<=password=)[^&\s]*", re.IGNORECASE)
@@ -85,6 +87,36 @@ class Settings(BaseSettings):
         default_factory=dict,
         description='Finding -> share of films here; turns scores into probabilities. Example: {"lung_opacity": 0.1}',
     )
+    dicom_port: int | None = Field(
+        default=None, ge=1, le=65535, description="Port for films by C-STORE; default: none is opened. Example: 11112"
+    )
+    dicom_host: str = Field(default="127.0.0.1", description="Address of that port. Example: 0.0.0.0")
+    dicom_ae_title: str = Field(
+        default="ROENTGEN", pattern=r"^[!-\[\]-~]{1,16}$", description="AE title of this service. Example: CDS_1"
+    )
+    dicom_calling_aes: tuple[Annotated[str, Field(pattern=r"^[!-\[\]-~]{1,16}$")], ...] = Field(
+        default=(), description='AE titles that may call; none named: any. Example: ["PACS", "XRAY1"]'
+    )
+    dicom_addresses: tuple[str, ...] = Field(
+        default=(), description='Addresses and networks that may connect; none named: any. Example: ["10.0.3.0/24"]'
+    )
+    dicom_tls: bool = Field(
+        default=False, description="Whether that port speaks TLS, with tls_certificate and tls_key. Example: true"
+    )
+    dicom_tls_ca: Path | None = Field(
+        default=None,
+        description="PEM of who signs the certificates that callers must show. Example: /etc/roentgen/ca.pem",
+    )
+    dicom_max_associations: int = Field(default=10, ge=1, le=200, description="Associations at once. Example: 20")
+    dicom_timeout_s: float = Field(
+        default=30, ge=0.5, le=600, description="Longest silence, handshake and PDU, in seconds. Example: 60"
+    )
+    dicom_max_pdu_kb: int = Field(default=128, ge=16, le=1024, description="Longest PDU to receive. Example: 256")
+    finding_gates: dict[str, Gate] = Field(
+        default_factory=dict,
+        description="Finding -> automatic, review_first (a person agrees before it leaves) or off; `*`: all others. "
+        'Example: {"tuberculosis": "review_first"}',
+    )
     inference_threads: int = Field(default=2, ge=1, le=256, description="Threads per film. Example: 4")
     worker_niceness: int = Field(default=10, ge=0, le=19, description="Priority given up by the worker. Example: 5")
     max_body_mb: int = Field(default=64, ge=1, le=2048, description="Largest request body. Example: 128")
@@ -115,6 +147,16 @@ class Settings(BaseSettings):
                 ipaddress.ip_network(part.strip())
             except ValueError:
                 raise ValueError("name the address or network of each proxy, such as 10.0.0.4 or 10.0.0.0/24") from None
+        return value
+
+    @field_validator("dicom_addresses")
+    @classmethod
+    def _known_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for part in value:
+            try:
+                ipaddress.ip_network(part)
+            except ValueError:
+                raise ValueError("name addresses or networks, such as 10.0.3.7 or 10.0.3.0/24") from None
         return value
 
     @field_validator("api_keys")

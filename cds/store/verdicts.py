@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -11,14 +12,18 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from cds.store.tables import VerdictRow
-from vision.result import Finding
+from vision.result import Box, Finding
 
-Verdict = Literal["agree", "disagree", "not_assessable"]
+Verdict = Literal["agree", "disagree", "corrected", "not_assessable"]
 
 
 @dataclass(frozen=True)
 class SaidVerdict:
-    """One verdict as it is kept."""
+    """One verdict as it is kept.
+
+    verdict  of the film's result: right; wrong; there, but elsewhere (`regions` says where); or not to be told
+    regions  where the person says the finding lies; only of a corrected one
+    """
 
     id: str
     film_id: str
@@ -31,10 +36,18 @@ class SaidVerdict:
     model_version: str
     model_sha256: str
     said_at: datetime
+    regions: tuple[Box, ...] = ()
 
 
 def add_verdict(
-    session: Session, film_id: str, finding: Finding, verdict: Verdict, *, said_by: str, at: datetime
+    session: Session,
+    film_id: str,
+    finding: Finding,
+    verdict: Verdict,
+    *,
+    said_by: str,
+    at: datetime,
+    regions: Sequence[Box] = (),
 ) -> SaidVerdict:
     """Append what someone said of a finding; a later word of the same person stands beside the earlier one."""
     row = VerdictRow(
@@ -48,6 +61,7 @@ def add_verdict(
         model=finding.model.id,
         model_version=finding.model.version,
         model_sha256=finding.model.sha256,
+        regions=[box.model_dump() for box in regions] or None,
         said_at=at,
     )
     session.add(row)
@@ -69,4 +83,5 @@ def recent_verdicts(session: Session, *, limit: int, before: datetime | None = N
 
 
 def _said(row: VerdictRow) -> SaidVerdict:
-    return SaidVerdict(**{name: getattr(row, name) for name in SaidVerdict.__dataclass_fields__})
+    kept = {name: getattr(row, name) for name in SaidVerdict.__dataclass_fields__}
+    return SaidVerdict(**{**kept, "regions": tuple(map(Box.model_validate, row.regions or ()))})

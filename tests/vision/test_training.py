@@ -22,7 +22,8 @@ from vision.training.datasets import PLACE_SIDE, STORED_SIDE, FilmSet  # noqa: E
 from vision.training.export import OUTPUTS, export  # noqa: E402
 from vision.training.network import ChestNetwork, ExportedEnsemble  # noqa: E402
 from vision.training.run import train_model  # noqa: E402
-from vision.training.train import Recipe, checkpoint_of, load_fold, train_fold  # noqa: E402
+from vision.training.schedule import checkpoint_of  # noqa: E402
+from vision.training.train import Recipe, load_fold, train_fold  # noqa: E402
 
 RECIPE = Recipe(size=64, folds=2, epochs=2, batch=4)
 

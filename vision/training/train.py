@@ -7,8 +7,6 @@ its patient.
 from __future__ import annotations
 
 import copy
-import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +22,8 @@ from vision.prepare import Preparation
 from vision.training.augment import Augmentation
 from vision.training.datasets import FilmSet
 from vision.training.export import converted
-from vision.training.network import ChestNetwork
+from vision.training.network import ChestNetwork, EarlyLayers
+from vision.training.schedule import checkpoint_of, resume, save, update_average, warm_cosine
 
 Progress = Callable[[int, int, float], None]
 
@@ -68,14 +67,14 @@ def train_fold(
         _start_from(network, checkpoint_of(Path(recipe.start), fold))
     average = copy.deepcopy(network)
     average.eval()
-    early = FixedLayers(network, recipe.size)
+    early = FixedLayers(network.early, recipe.size)
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=recipe.rate, weight_decay=recipe.weight_decay)
     steps_per_epoch = int(films.rate[index].sum()) // recipe.batch
     steps = steps_per_epoch * recipe.epochs
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _warm_cosine(step, steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: warm_cosine(step, steps))
     checkpoint = checkpoint_of(folder, fold)
-    first = _resume(checkpoint, network, average, optimiser, schedule)
+    first = resume(checkpoint, network, average, optimiser, schedule)
     augment = Augmentation(
         Preparation(size=recipe.size), recipe.seed * 1000 + fold * 100 + first, degrade=recipe.degrade
     )
@@ -89,10 +88,10 @@ def train_fold(
             batch = _batch(films, rows, augment)
             loss = _step(network, early, batch, emphasis, recipe.places, optimiser)
             schedule.step()
-            _update_average(average, network, recipe.ema, epoch * steps_per_epoch + number)
+            update_average(average, network, recipe.ema, epoch * steps_per_epoch + number)
             if progress is not None:
                 progress(epoch * steps_per_epoch + number + 1, steps, loss)
-        _save(checkpoint, network, average, optimiser, schedule, epoch + 1)
+        save(checkpoint, network, average, optimiser, schedule, epoch + 1)
     return average
 
 
@@ -102,10 +101,6 @@ def load_fold(labels: int, folder: Path, fold: int, *, boxed: bool) -> ChestNetw
     network.load_state_dict(torch.load(checkpoint_of(folder, fold), weights_only=True)["average"])
     network.eval()
     return network
-
-
-def checkpoint_of(folder: Path, fold: int) -> Path:
-    return folder / f"fold{fold}.pt"
 
 
 @dataclass(frozen=True)
@@ -157,8 +152,8 @@ def _step(
 class FixedLayers:
     """The layers that are not trained, run by OpenVINO: many times faster here than torch."""
 
-    def __init__(self, network: ChestNetwork, size: int) -> None:
-        model = converted(copy.deepcopy(network.early), [-1, 3, size, size])
+    def __init__(self, early: EarlyLayers, size: int) -> None:
+        model = converted(copy.deepcopy(early), [-1, 3, size, size])
         self._compiled = openvino.Core().compile_model(
             model, "CPU", {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "PERFORMANCE_HINT": "LATENCY"}
         )
@@ -188,43 +183,3 @@ def _order(films: FilmSet, index: NDArray[np.int64], random: np.random.Generator
     times = np.floor(films.rate[index] + random.random(len(index))).astype(int)
     order: NDArray[np.int64] = random.permutation(np.repeat(index, times))
     return order
-
-
-def _warm_cosine(step: int, steps: int) -> float:
-    warm = max(1, steps // 20)
-    return (step + 1) / warm if step < warm else 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
-
-
-def _update_average(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
-    keep = min(decay, (1 + step) / (10 + step))
-    with torch.no_grad():
-        for mean, value in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
-            if mean.dtype.is_floating_point:
-                mean.mul_(keep).add_(value, alpha=1 - keep)
-            else:
-                mean.copy_(value)
-
-
-def _save(path: Path, network: nn.Module, average: nn.Module, optimiser: object, schedule: object, epoch: int) -> None:
-    state = {
-        "network": network.state_dict(),
-        "average": average.state_dict(),
-        "optimiser": optimiser.state_dict(),  # type: ignore[attr-defined]
-        "schedule": schedule.state_dict(),  # type: ignore[attr-defined]
-        "epoch": epoch,
-        "saved_at": time.time(),
-    }
-    temporary = path.with_suffix(".writing")
-    torch.save(state, temporary)
-    temporary.replace(path)
-
-
-def _resume(path: Path, network: nn.Module, average: nn.Module, optimiser: object, schedule: object) -> int:
-    if not path.is_file():
-        return 0
-    state = torch.load(path, weights_only=True)
-    network.load_state_dict(state["network"])
-    average.load_state_dict(state["average"])
-    optimiser.load_state_dict(state["optimiser"])  # type: ignore[attr-defined]
-    schedule.load_state_dict(state["schedule"])  # type: ignore[attr-defined]
-    return int(state["epoch"])

@@ -1,5 +1,7 @@
 """Radiograph -> ImagingResult: the gate, the model of the patient's population, and what it shows, where and how well.
 
+What a film says it shows decides between the chest, with its models for adults and children, a limb and a breast.
+
 A model that fails its verification is not served: its findings are not applicable, with the reason, and the rest goes
 on. Knows no file and no patient record.
 """
@@ -8,9 +10,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from vision.card import ModelCard
 from vision.cut_offs import CutOff, CutOffs
@@ -21,7 +27,8 @@ from vision.gate import Verdict, without_network
 from vision.measure import CARDIOTHORACIC_RATIO, quality_of
 from vision.places import InService, Place, encoder_place, gate_place
 from vision.radiograph import Radiograph
-from vision.result import Embedding, ImagingResult, ModelRef, Population
+from vision.result import Embedding, ImagingResult, ModelRef, Population, Region
+from vision.subject import MODEL_OF, Subject, subject_of
 from vision.technique import Technique
 
 MODELS = Path(__file__).parent / "models"
@@ -30,6 +37,7 @@ EVERY_FINDING = "every_finding"
 """Stands in `not_applicable` for the findings of a model whose card cannot be read."""
 _PREFIX = "vision-"
 """Of the ids of models; the rest names the folder."""
+_SIDES = {"L": "left", "R": "right"}
 _POPULATIONS: tuple[Literal["adult", "paediatric"], ...] = ("adult", "paediatric")
 
 
@@ -58,7 +66,8 @@ class Analyzer:
         self._prevalence = dict(prevalence or {})
         self._inference = threading.Lock()
         self._gate, self._gate_place = gate_place(models / "gate", threads)
-        self._places = {name: encoder_place(models / name, threads, wanted.get(name)) for name in _POPULATIONS}
+        names = (*_POPULATIONS, *(name for name in MODEL_OF.values() if name in wanted or (models / name).is_dir()))
+        self._places = {name: encoder_place(models / name, threads, wanted.get(name)) for name in names}
         self._cut_offs = CutOffs(cut_offs, [place.encoder.card for place in self._places.values() if place.encoder])
 
     def status(self) -> list[dict[str, Any]]:
@@ -77,7 +86,8 @@ class Analyzer:
         """
         technique = technique or Technique()
         population, source = population_of(radiograph, technique)
-        verdict = self._judged(radiograph, technique)
+        subject = subject_of(radiograph, technique)
+        verdict = self._judged(radiograph, technique, subject)
         result = ImagingResult(
             rejection=verdict.rejection,
             view=verdict.view,
@@ -89,57 +99,57 @@ class Analyzer:
             image_sha256=radiograph.sha256,
             analysed_at=at,
         )
-        return result if verdict.rejection is not None else self._assessed(result, radiograph, technique)
+        return result if verdict.rejection is not None else self._assessed(result, radiograph, technique, subject)
 
-    def _judged(self, radiograph: Radiograph, technique: Technique) -> Verdict:
-        if self._gate is None:
-            return without_network(radiograph, technique)
+    def _judged(self, radiograph: Radiograph, technique: Technique, subject: Subject) -> Verdict:
+        other = self._places.get(MODEL_OF.get(subject, ""))
+        if self._gate is None or (other is not None and other.encoder is None):
+            return _with_reason(without_network(radiograph, technique), other)
         with self._inference:
-            return self._gate.judge(radiograph, technique)
+            if other is None:
+                return self._gate.judge(radiograph, technique)
+            return self._gate.judge_other(radiograph, technique, subject)
 
-    def _assessed(self, result: ImagingResult, radiograph: Radiograph, technique: Technique) -> ImagingResult:
-        place, why = self._model_for(result.population, _age(radiograph, technique))
+    def _assessed(
+        self, result: ImagingResult, radiograph: Radiograph, technique: Technique, subject: Subject
+    ) -> ImagingResult:
+        chest = (CARDIOTHORACIC_RATIO,) if subject == "chest" else ()
+        result = result.model_copy(update={"measurements": chest})
+        name = MODEL_OF.get(subject, result.population)
+        place, why = self._model_for(name, result.population, _age(radiograph, technique))
         if place is None or place.encoder is None or place.ref is None:
-            return result.model_copy(
-                update={
-                    "not_applicable": dict.fromkeys(self._labels(result.population) or (EVERY_FINDING,), why),
-                    "measurements": (CARDIOTHORACIC_RATIO,),
-                }
-            )
+            not_applicable = dict.fromkeys(self._labels(name) or (EVERY_FINDING,), why)
+            return result.model_copy(update={"not_applicable": not_applicable})
         with self._inference:
             encoding = place.encoder.encode(radiograph.pixels)
         return result.model_copy(update=self._said(encoding, place.encoder.card, place.ref, radiograph))
 
     def _said(self, encoding: Encoding, card: ModelCard, ref: ModelRef, radiograph: Radiograph) -> dict[str, Any]:
         findings = findings_of(encoding, card, ref, self._prevalence, self._cut_offs.of(card, radiograph))
-        orientation = radiograph.patient_orientation
         shown = [(finding.key, encoding.maps[finding.key], strength_of(finding)) for finding in to_show(findings)]
         return {
             "findings": findings,
-            "measurements": (CARDIOTHORACIC_RATIO,),
-            "regions": tuple(
-                spot for key, logits, strength in shown for spot in regions(key, logits, orientation, strength)
-            ),
+            "regions": tuple(spot for each in shown for spot in _regions(*each, card, radiograph)),
             "heatmaps": tuple(heatmap(*each) for each in shown),
             "embedding": Embedding(model=ref, values=tuple(float(value) for value in encoding.embedding)),
             "models": tuple(filter(None, [self._gate_place.ref, ref])),
         }
 
-    def _model_for(self, population: Population, age: float | None) -> tuple[Place | None, str]:
-        """Return the model of a population, or why there is none."""
+    def _model_for(self, name: str, population: Population, age: float | None) -> tuple[Place | None, str]:
+        """Return the model of a name, or why it does not speak of a film."""
         if self._gate is None:
             return None, f"it is not certain that this is a chest film: {self._gate_place.reason}"
-        if population == "unknown":
+        if name == "unknown":
             return None, "the age is not known, so neither the adult nor the paediatric model applies"
-        place = self._places[population]
+        place = self._places[name]
         if place.encoder is None:
-            return None, f"the {population} model is not in service: {place.reason}"
-        outside = outside_of(place.encoder.card, age)
+            return None, f"the {name} model is not in service: {place.reason}"
+        outside = outside_of(place.encoder.card, age, population)
         return (None, outside) if outside is not None else (place, "")
 
-    def _labels(self, population: Population) -> tuple[str, ...]:
-        places = self._places.values() if population == "unknown" else [self._places[population]]
-        return tuple(label for place in places for label in place.labels)
+    def _labels(self, name: str) -> tuple[str, ...]:
+        names = _POPULATIONS if name == "unknown" else (name,)
+        return tuple(label for each in names for label in self._places[each].labels)
 
 
 def population_of(
@@ -159,10 +169,15 @@ def _by_age(years: float) -> Population:
     return "adult" if years >= ADULT_FROM_YEARS else "paediatric"
 
 
-def outside_of(card: ModelCard, age: float | None) -> str | None:
+def outside_of(card: ModelCard, age: float | None, population: Population) -> str | None:
     """Return why a model is not for an age; None when it is, or when an adult was assumed."""
     ages = card.population
-    if age is None or (age >= ages.age_from and (ages.age_to is None or age < ages.age_to)):
+    every_age = ages.age_from == 0 and ages.age_to is None
+    if every_age or (age is None and population != "unknown"):
+        return None
+    if age is None:
+        return f"the age is not known, so the {ages.name} model does not apply"
+    if age >= ages.age_from and (ages.age_to is None or age < ages.age_to):
         return None
     upper = "and older" if ages.age_to is None else f"to under {ages.age_to:g}"
     return f"the {ages.name} model knows patients of {ages.age_from:g} {upper} years only"
@@ -176,3 +191,23 @@ def _quality(radiograph: Radiograph, verdict: Verdict) -> dict[str, float | bool
     sight = verdict.sight
     seen = {} if sight is None else {"chest": round(sight.kinds["chest"], 4), "distance": round(sight.distance, 4)}
     return {**quality_of(radiograph), **seen}
+
+
+def _with_reason(verdict: Verdict, other: Place | None) -> Verdict:
+    """Say of a film that another model would speak of why it does not."""
+    if verdict.rejection is None or other is None:
+        return verdict
+    reason = f"{verdict.rejection.reason}; the {other.name} model is not in service: {other.reason}"
+    return replace(verdict, rejection=verdict.rejection.model_copy(update={"reason": reason}))
+
+
+def _regions(
+    key: str, logits: NDArray[np.float32], strength: float, card: ModelCard, film: Radiograph
+) -> tuple[Region, ...]:
+    """Return the places a finding rests on; sides of the film and zones are those of lungs, on other films it is one
+    side that the header names."""
+    found = regions(key, logits, film.patient_orientation, strength)
+    if card.population.name in _POPULATIONS:
+        return found
+    side = _SIDES.get(film.laterality or "")
+    return tuple(region.model_copy(update={"side": side, "zone": None}) for region in found)

@@ -25,9 +25,12 @@ class _Frozen(BaseModel):
 
 
 class PopulationOfModel(_Frozen):
-    """Whom a model is for; ages in years, `age_to` exclusive and None when there is no upper end."""
+    """Whom a model is for; ages in years, `age_to` exclusive and None when there is no upper end.
 
-    name: Literal["adult", "paediatric"]
+    One that is for every age is also for a film of unknown age.
+    """
+
+    name: Literal["adult", "paediatric", "fracture", "mammography"]
     age_from: float
     age_to: float | None
     views: tuple[Literal["PA", "AP"], ...]

@@ -1,5 +1,7 @@
 """Is this a frontal chest film? Header first, then simple measures, then a network that knows chest films.
 
+The same network tells limbs and breasts, so it also says whether a film is the limb or the mammogram it claims to be.
+
 A film that does not pass gets a reason and never a number. Knows no finding.
 """
 
@@ -16,11 +18,12 @@ from numpy.typing import NDArray
 from vision.card import hashes
 from vision.errors import ModelVerificationError
 from vision.gate_card import GateCard, Golden, read_card
-from vision.gate_header import header_rejection, stated_view
+from vision.gate_header import RAW, header_rejection, stated_view
 from vision.gate_pixels import pixel_rejection
 from vision.prepare import golden_film, prepared
 from vision.radiograph import Radiograph
 from vision.result import ModelRef, Rejection, View
+from vision.subject import Subject
 from vision.technique import Technique
 
 GATE = Path(__file__).parent / "models" / "gate"
@@ -45,6 +48,10 @@ NOT_CHEST: dict[str, tuple[str, str]] = {
 MISTAKES = frozenset({"sideways", "upside_down", "inverted", "part"})
 """Kinds that are chest films, shown wrongly."""
 UNLIKE = Rejection(code="out_of_distribution", reason="not recognised as a frontal chest film")
+_UNLIKE_ITS_HEADER: dict[Subject, Rejection] = {
+    "limb": Rejection(code="out_of_distribution", reason="not recognised as a film of a limb"),
+    "breast": Rejection(code="out_of_distribution", reason="not recognised as a mammogram"),
+}
 
 
 @dataclass(frozen=True)
@@ -109,6 +116,16 @@ class Gate:
         guessed = self._view(sight)
         return verdict if guessed == "unknown" else replace(verdict, view=guessed, view_source="model")
 
+    def judge_other(self, radiograph: Radiograph, technique: Technique, subject: Subject) -> Verdict:
+        """Return whether a film that says it shows a limb or a breast does."""
+        refused = (None if radiograph.presentation else RAW) or pixel_rejection(radiograph)
+        verdict = _with_stated_view(refused, radiograph, technique)
+        if refused is not None:
+            return verdict
+        sight = self.look(radiograph.pixels)
+        unlike = sight.kinds[subject] < self.card.accept_above
+        return replace(verdict, rejection=_UNLIKE_ITS_HEADER[subject] if unlike else None, sight=sight)
+
     def look(self, pixels: NDArray[np.float32]) -> Sight:
         """Return what the network makes of pixels (H x W, 0-1)."""
         given = self._given(pixels)
@@ -143,8 +160,13 @@ class Gate:
 
 def without_network(radiograph: Radiograph, technique: Technique) -> Verdict:
     """Return the verdict of header and simple measures alone."""
+    return _with_stated_view(
+        header_rejection(radiograph, technique) or pixel_rejection(radiograph), radiograph, technique
+    )
+
+
+def _with_stated_view(refused: Rejection | None, radiograph: Radiograph, technique: Technique) -> Verdict:
     view, source = stated_view(radiograph, technique)
-    refused = header_rejection(radiograph, technique) or pixel_rejection(radiograph)
     if view in ("PA", "AP", "lateral"):
         return Verdict(refused, view, source)
     return Verdict(refused, "unknown", "none")

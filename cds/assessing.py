@@ -18,6 +18,7 @@ import anyio.to_thread
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from cds.audit import note_access
 from cds.configuration import IdentityTable
 from cds.gates import Gates
 from cds.joining import Evidence, evidence_of
@@ -27,6 +28,7 @@ from cds.orders import OrderTable
 from cds.store import Database
 from cds.store.films import StoredFilm
 from cds.store.ledger import kept_case, open_follow_ups, store_case, subject_in_use
+from cds.store.patients import KnownPatient, is_kept, keep_patient
 from cds.store.verdicts import verdicts_of_film
 from fusion import Assessment, DraftOrder, Patient, RuleSet, assess, read_patient
 
@@ -128,6 +130,7 @@ class Assessor:
             subject = subject_in_use(session, subjects) if subjects else f"request|{uuid.uuid4()}"
             evidence = self._released(session, evidence_of(session, patient, resources, at=at))
             ledger = open_follow_ups(session, subject)
+        note_access(patient=subject)
         assessment = assess(
             patient,
             at=at,
@@ -140,7 +143,8 @@ class Assessor:
             orderables=self._orders.orderables,
         )
         assessment = _completed(assessment, evidence)
-        case_id = self._kept(subject, assessment, evidence, at) if keep and subjects else None
+        known = KnownPatient(subject, frozenset(subjects), patient.birth_date, patient.sex)
+        case_id = self._kept(known, assessment, evidence, at) if keep and subjects else None
         _log.info("assessed", service=service, duration_ms=round(1000 * (time.perf_counter() - started)))
         return AssessedPatient(
             subject=subject,
@@ -168,21 +172,19 @@ class Assessor:
         )
         return [*known, *([f"{server}|Patient/{patient_id}"] if server else [])]
 
-    def _kept(self, subject: str, assessment: Assessment, evidence: Evidence, at: datetime) -> str | None:
+    def _kept(self, patient: KnownPatient, assessment: Assessment, evidence: Evidence, at: datetime) -> str | None:
+        rests_on = {"film_id": evidence.film_id, "report_id": evidence.report_id}
         with self._database.reading() as session:
-            case_id = kept_case(
-                session, subject, assessment, film_id=evidence.film_id, report_id=evidence.report_id, at=at
-            )
-        if case_id is not None:
-            return case_id
+            case_id = kept_case(session, patient.subject, assessment, **rests_on, at=at)
+            if case_id is not None and is_kept(session, patient):
+                return case_id
         try:
             with self._database.writing(patience_ms=_PATIENCE_MS) as session:
-                return store_case(
-                    session, subject, assessment, film_id=evidence.film_id, report_id=evidence.report_id, at=at
-                )
+                keep_patient(session, patient, at=at)
+                return case_id or store_case(session, patient.subject, assessment, **rests_on, at=at)
         except OperationalError as error:
             _log.warning("case not kept", **place_of(error))
-            return None
+            return case_id
 
 
 def _completed(assessment: Assessment, evidence: Evidence) -> Assessment:

@@ -8,10 +8,13 @@
     │   └── ReportNotAcceptedError
     ├── NotFoundError           no such film, report, patient or job
     ├── DeliveryError           a message did not arrive where it should; says whether trying again would help
+    ├── SimulationError         an arrival log cannot be replayed; says which line is wrong
     ├── DemoError               the demo cannot start or cannot go on
     ├── BackupError             a file is not a backup, or a damaged one
     └── StoreError              the store cannot be used as it is; says what is wrong and the remedy
         ├── DamagedBlobError    a stored file is not what was stored
+        ├── AuditError          the audit trail cannot be written
+        ├── EncryptionKeyError  the encryption key is missing, or not the one of this data folder
         └── DatabaseVersionError  the database is not at the version of this program
 
 Messages name the place and the remedy and never carry patient data.
@@ -53,6 +56,10 @@ class NotFoundError(CdsError):
     """The thing asked for is not in the store."""
 
 
+class SimulationError(CdsError):
+    """An arrival log cannot be replayed."""
+
+
 class DeliveryError(CdsError):
     """A message did not arrive; the text is kept with the job for the operator.
 
@@ -74,6 +81,14 @@ class StoreError(CdsError):
 
 class DamagedBlobError(StoreError):
     """A stored file does not have the content that its name stands for."""
+
+
+class AuditError(StoreError):
+    """The audit trail cannot be written, so nothing is answered."""
+
+
+class EncryptionKeyError(StoreError):
+    """The encryption key is missing, malformed, or not the one of this data folder."""
 
 
 class DatabaseVersionError(StoreError):

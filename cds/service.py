@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cds.arrival import FilmArrivals, ReportArrivals
 from cds.assessing import Assessor
+from cds.audit.trail import AUDIT_FILE, AuditTrail
 from cds.configuration import Configs
 from cds.gates import Gates
 from cds.jobs.worker import Worker
@@ -18,6 +19,7 @@ from cds.models import Models
 from cds.orders import OrderTable
 from cds.settings import Settings
 from cds.store import BlobFolder, Database
+from cds.store.keyring import Keyring
 from fusion import RuleSet, compile_rules
 
 _log = logger(__name__)
@@ -38,6 +40,17 @@ class Service:
         return self.settings.data_dir
 
     @cached_property
+    def keyring(self) -> Keyring:
+        """The keys of the data folder."""
+        return Keyring(self.data_dir)
+
+    @cached_property
+    def audit(self) -> AuditTrail:
+        """Who touched whose data; `record` returns when an entry is on disk."""
+        file = (self.data_dir / AUDIT_FILE).resolve()
+        return AuditTrail(Database(f"sqlite:///{file}"), self.keyring.key)
+
+    @cached_property
     def database(self) -> Database:
         _ = self.data_dir
         return Database(self.settings.url)
@@ -52,7 +65,7 @@ class Service:
 
     @cached_property
     def report_arrivals(self) -> ReportArrivals:
-        return ReportArrivals(self.database, self.blobs, self.configs.identity())
+        return ReportArrivals(self.database, self.blobs, self.configs.identity(), self.orders)
 
     @cached_property
     def rules(self) -> RuleSet:

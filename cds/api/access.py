@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from fastapi import HTTPException, Request
 from pydantic import SecretStr
 
+from cds.audit import note_access
+
 ANYONE = "anyone"
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="Roentgen CDS", charset="UTF-8"'}
 
@@ -32,6 +34,7 @@ class KeyAccess:
         if not matched or claimed not in (None, matched[0]):
             raise HTTPException(401, headers=_CHALLENGE)
         request.state.client = matched[0]
+        note_access(client=matched[0])
         return matched[0]
 
 

@@ -13,10 +13,12 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 
 from cds import __version__
 from cds.api.access import KeyAccess
+from cds.api.dicomweb import dicomweb_router
 from cds.api.hooks import mount_hooks
 from cds.api.problems import install_problem_handlers
 from cds.api.v1 import v1_router
 from cds.api.verdicts import verdicts_router
+from cds.audit import AuditMiddleware
 from cds.hooks.limits import BodyLimitMiddleware
 from cds.pages import mount_pages
 from cds.service import Service
@@ -36,11 +38,13 @@ def create_app(service: Service) -> FastAPI:
     access = KeyAccess(service.settings.api_keys)
     app.include_router(v1_router(service), dependencies=[Depends(access)])
     app.include_router(verdicts_router(service), dependencies=[Depends(access)])
+    app.include_router(dicomweb_router(service), dependencies=[Depends(access)])
     mount_hooks(app, service)
     mount_pages(app, service, access)
     _add_health(app, service)
     _add_metrics(app)
     app.middleware("http")(_secure_headers(service))
+    app.add_middleware(AuditMiddleware, trail=service.audit)
     app.add_middleware(BodyLimitMiddleware, max_bytes=service.settings.max_body_mb * 1024 * 1024)
     if service.settings.cors_origins:
         app.add_middleware(

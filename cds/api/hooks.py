@@ -14,6 +14,7 @@ from fastapi import FastAPI, Request, Response
 from pydantic_core import to_json
 
 from cds.assessing import utc_now
+from cds.audit import note_access
 from cds.codes import FindingCodes
 from cds.fhir import Issue, operation_outcome
 from cds.hooks.answering import Answering
@@ -81,7 +82,8 @@ class _Hooks:
     async def run(self, request: Request, work: _Work) -> Response:
         """Answer what `work` returns for an authenticated caller, and each error in its form."""
         try:
-            await self._tokens.issuer_of(request.headers.get("authorization"), request.url.path)
+            issuer = await self._tokens.issuer_of(request.headers.get("authorization"), request.url.path)
+            note_access(client=issuer, action="execute")
             return _json(await work(), 200)
         except TokenError as error:
             _log.warning("token refused", code=error.code)

@@ -15,11 +15,13 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from cds.api.access import client_of
 from cds.assessing import utc_now
+from cds.audit import note_access
 from cds.contexts import GivenContext
 from cds.errors import NotFoundError, ReportNotAcceptedError
 from cds.jobs.queue import JobState, job_state
 from cds.service import Service
 from cds.store.films import StoredFilm, film_by_id, recent_films
+from cds.store.ledger import subject_of
 from cds.store.reports import report_by_id
 from fusion import Assessment, resources_of
 from fusion.scores import SCORES, calculate
@@ -111,6 +113,7 @@ def _add_studies(router: APIRouter, service: Service) -> None:
             raise HTTPException(415, f"send one DICOM file as {_DICOM}")
         data = await request.body()
         receipt = await run_sync(lambda: service.film_arrivals.receive(data, source="upload", at=utc_now()))
+        note_access(thing=f"film/{receipt.film_id}")
         return FilmAccepted(study_id=receipt.film_id, study_instance_uid=receipt.study_instance_uid, new=receipt.new)
 
     @router.get("/studies", tags=["studies"])
@@ -163,6 +166,7 @@ def _add_reports(router: APIRouter, service: Service) -> None:
         report, patient = _report_and_patient(resource)
         source = f"fhir:{client_of(request)}"
         receipt = service.report_arrivals.receive_fhir(report, patient=patient, source=source, at=utc_now())
+        note_access(thing=f"report/{receipt.report_id}")
         return ReportAccepted(report_id=receipt.report_id, new=receipt.new)
 
     @router.get("/reports/{report_id}", tags=["reports"])
@@ -173,6 +177,7 @@ def _add_reports(router: APIRouter, service: Service) -> None:
             extraction = job_state(session, "extract_report", report_id)
         if report is None:
             raise NotFoundError("no such report")
+        note_access(patient=subject_of(report.row), thing=f"report/{report.row.id}")
         return ReportState(
             id=report.row.id,
             status=report.row.status,
@@ -228,6 +233,7 @@ def _film(service: Service, film_id: str) -> StoredFilm:
         film = film_by_id(session, film_id)
     if film is None:
         raise NotFoundError("no such study")
+    note_access(patient=subject_of(film.row), thing=f"film/{film.row.id}")
     return film
 
 

@@ -10,9 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cds.api.access import client_of
 from cds.assessing import utc_now
+from cds.audit import note_access
 from cds.errors import NotFoundError
 from cds.service import Service
 from cds.store.films import film_by_id
+from cds.store.ledger import subject_of
 from cds.store.verdicts import SaidVerdict, Verdict, add_verdict, recent_verdicts
 
 
@@ -36,6 +38,7 @@ def verdicts_router(service: Service) -> APIRouter:
             film = film_by_id(session, study_id)
             if film is None:
                 raise NotFoundError("no such study")
+            note_access(patient=subject_of(film.row), thing=f"film/{study_id}")
             finding = film.result.finding(body.finding) if film.result is not None else None
             if finding is None:
                 raise HTTPException(422, "the film's result says nothing of that finding")

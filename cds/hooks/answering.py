@@ -10,6 +10,7 @@ import anyio.to_thread
 from sqlalchemy.exc import OperationalError
 
 from cds.assessing import AssessedPatient, Assessor
+from cds.audit import note_access
 from cds.codes import FindingCodes
 from cds.fhir import Issue, RequestFrame
 from cds.hooks.cards import Advice, CardMaker
@@ -79,6 +80,7 @@ class Answering:
         """
         service = self.service(service_id)
         call = read_call(body, service.hooks)
+        note_access(user=call.context.user_id)
         record = await gather(call, service, self._fetcher)
         try:
             assessed = await self._assessor.assess(

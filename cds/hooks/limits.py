@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import MutableMapping
+from collections.abc import Iterable, MutableMapping
+from http import HTTPStatus
 from typing import Any
 
 from pydantic_core import to_json
@@ -15,6 +16,7 @@ MAX_JSON_BYTES = 16 * 1024 * 1024
 MAX_DEPTH = 64
 _FHIR_PATHS = ("/cds-services", "/fhir")
 _ALL_BUT_STRUCTURE = bytes(set(range(256)) - set(b'"[]{}'))
+_CLOSE = ((b"connection", b"close"),)
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
 
 
@@ -46,9 +48,11 @@ class BodyLimitMiddleware:
         limit = self._max_json_bytes if is_json else self._max_bytes
         body = await _read(receive, headers.get(b"content-length", b""), limit)
         if body is None:
-            await _refuse(scope, send, 413, "too-long", f"the body is larger than {limit} bytes")
+            await refuse(scope, send, 413, "too-long", f"the body is larger than {limit} bytes", _CLOSE)
         elif is_json and not nests_within(body, self._max_depth):
-            await _refuse(scope, send, 400, "structure", f"the JSON is nested deeper than {self._max_depth} levels")
+            await refuse(
+                scope, send, 400, "structure", f"the JSON is nested deeper than {self._max_depth} levels", _CLOSE
+            )
         else:
             await self._app(scope, _Replay(body, receive), send)
 
@@ -94,13 +98,15 @@ async def _read(receive: Receive, declared: bytes, limit: int) -> bytes | None:
             return b"".join(chunks)
 
 
-async def _refuse(scope: Scope, send: Send, status: int, code: str, reason: str) -> None:
+async def refuse(
+    scope: Scope, send: Send, status: int, code: str, reason: str, headers: Iterable[tuple[bytes, bytes]] = ()
+) -> None:
+    """Answer before the application does: an OperationOutcome where FHIR is spoken, else problem details."""
     if scope["path"].startswith(_FHIR_PATHS):
         body, kind = to_json(operation_outcome([Issue(code, reason)])), b"application/json"
     else:
-        title = "Content Too Large" if status == 413 else "Bad Request"
-        problem = {"type": "about:blank", "title": title, "status": status, "detail": reason}
+        problem = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": reason}
         body, kind = to_json(problem), b"application/problem+json"
-    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), (b"connection", b"close")]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+    told = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), *headers]
+    await send({"type": "http.response.start", "status": status, "headers": told})
     await send({"type": "http.response.body", "body": body})

@@ -11,10 +11,12 @@ from fastapi import Depends, FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
 
+from cds.audit import note_access
 from cds.pages.case import CasePage, CasePages
 from cds.pages.words import clock, due, enhancement_words, plain, quantity, score_words, since, value_words
 from cds.pages.worklist import worklist
 from cds.service import Service
+from cds.store.ledger import subject_of
 from vision.enhance import ENHANCEMENTS
 
 _FOLDER = Path(__file__).parent
@@ -51,6 +53,8 @@ def mount_pages(app: FastAPI, service: Service, access: Callable[[Request], Awai
 def _case_page(show: Callable[..., Response], request: Request, page: CasePage | None) -> Response:
     if page is None:
         return show(request, "missing.html", status_code=404)
+    owner = page.case.subject if page.case is not None else subject_of(page.film.row) if page.film is not None else None
+    note_access(patient=owner)
     return show(request, "case.html", page=page, enhancements=ENHANCEMENTS)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import select, union
 from sqlalchemy.orm import Session
 
-from cds.store.tables import AssessmentRow, FollowUpRow
+from cds.store.tables import AssessmentRow, FilmRow, FollowUpRow, ReportRow
 from fusion.assessment import Assessment, FollowUp, OpenFollowUp
 
 _OPEN = ("open", "overdue")
@@ -46,6 +46,13 @@ def subject_in_use(session: Session, candidates: Sequence[str]) -> str:
         )
     )
     return next((subject for subject in candidates if subject in kept), candidates[0])
+
+
+def subject_of(row: FilmRow | ReportRow) -> str | None:
+    """Return whose film or report it is; None where its identifier has no issuer."""
+    if row.identifier_system is None or row.identifier_value is None:
+        return None
+    return f"{row.identifier_system}|{row.identifier_value}"
 
 
 def open_follow_ups(session: Session, subject: str) -> tuple[OpenFollowUp, ...]:

@@ -58,7 +58,7 @@ def film_set(labelled: LabelledFilms) -> FilmSet:
     rate = labelled.table.get("rate", pd.Series(1.0, index=labelled.table.index))
     return FilmSet(
         labels=labelled.labels,
-        films=np.stack([_film(path) for path in labelled.table["path"]]),
+        films=np.stack([film_of(path) for path in labelled.table["path"]]),
         targets=labelled.targets,
         weights=labelled.weights * np.array([EMPHASIS.get(label, 1.0) for label in labelled.labels], np.float32),
         places=places,
@@ -81,7 +81,7 @@ def _places(table: pd.DataFrame) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     return places, known
 
 
-def _film(path: Path) -> NDArray[np.uint8]:
+def film_of(path: Path) -> NDArray[np.uint8]:
     """Return a film as it is stored for training: scaled and stretched as `vision.prepare` does when serving."""
     pixels = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     if pixels is None:

@@ -87,6 +87,10 @@ class OrderTable:
                 unmapped.append(order.id)
         return orders, unmapped
 
+    def orderable_of(self, concept: Any) -> Orderable | None:
+        """Return the orderable that one of the codes of a CodeableConcept stands for."""
+        return next((self._by_code[code] for code in _codings(concept) if code in self._by_code), None)
+
     def concept(self, key: str) -> dict[str, Any] | None:
         """Return an orderable as a CodeableConcept in the site's codes; None when it has none to suggest."""
         codes = self._suggested.get(key)
@@ -109,8 +113,7 @@ class OrderTable:
     def _draft(self, resource: Mapping[str, Any], number: int, selections: Sequence[str] | None) -> DraftOrder:
         identifier = resource.get("id")
         reference = f"ServiceRequest/{identifier if isinstance(identifier, str) else f'#{number}'}"[:128]
-        codes = list(_codings(resource.get("code")))
-        orderable = next((self._by_code[code] for code in codes if code in self._by_code), None)
+        orderable = self.orderable_of(resource.get("code"))
         reasons = resource.get("reasonCode")
         reasons = reasons if isinstance(reasons, list) else []
         return DraftOrder(

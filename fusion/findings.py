@@ -71,7 +71,10 @@ def findings_shown(film: ImagingInput | None) -> dict[str, SeenFinding]:
 
 
 def finding_views(report: ReportInput | None, film: ImagingInput | None) -> tuple[FindingView, ...]:
-    """Return one view per finding that the report mentions or the film was assessed for, in the order of the keys."""
+    """Return one view per finding that the report mentions or the film was assessed for, in the order of the keys.
+
+    A report of another modality (a CT) is no reading of the film: nothing is compared with it.
+    """
     said = findings_said(report)
     assessed = {f.key: f for f in film.result.findings} if film is not None and film.usable else {}
     status = report.status if report is not None and report.usable else None
@@ -80,6 +83,8 @@ def finding_views(report: ReportInput | None, film: ImagingInput | None) -> tupl
     for key in sorted(said | assessed):
         mention = verdict if key == ABNORMAL else said.get(key) or _implied(key, said)
         views.append(_view(key, mention, status, assessed.get(key), film))
+    if report is not None and report.modality not in (None, "XR"):
+        return tuple(view.model_copy(update={"agreement": "not_comparable"}) for view in views)
     return tuple(views)
 
 

@@ -26,17 +26,18 @@ class ImagingInput:
 
 @dataclass(frozen=True)
 class ReportInput:
-    """The latest report that may be used; `reference` names it in evidence.
-
-    modality  what was examined (XR, CT, MR, US, MG), where it is known; otherwise a radiograph is assumed
-    """
+    """The latest report that may be used; `reference` names it in evidence."""
 
     report: StructuredReport
     at: datetime
     status: Literal["preliminary", "final", "amended", "corrected", "identity_unresolved"] = "final"
     reference: str = "report"
-    modality: str | None = None
 
     @property
     def usable(self) -> bool:
         return self.status != "identity_unresolved" and self.report.refusal is None
+
+    @property
+    def modality(self) -> str | None:
+        """What was examined (XR, CT, MR, US, MG, NM), where it is known; otherwise a radiograph is assumed."""
+        return self.report.modality

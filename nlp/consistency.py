@@ -1,4 +1,4 @@
-"""Component `report_consistency`: where a report contradicts itself or what was ordered.
+"""Component `report_consistency`: what was examined, and where a report contradicts itself or what was ordered.
 
 Findings against impression are compared here, sides in `consistency_sides`, patient and order in
 `consistency_context`. Each result carries the spans of what contradicts each other as evidence.
@@ -41,6 +41,7 @@ class ConsistencyChecker:
         described = _mentions(reading, "findings")
         concluded = _mentions(reading, "impression")
         overlooked = list(self._denied_later(reading, described, concluded))
+        reading.modality = self._context.modality(reading)
         reading.inconsistencies = [
             *self._sides.check(reading, described, concluded),
             *self._unsupported(reading, described, concluded),

@@ -6,11 +6,12 @@ What is not known is not checked. Knows no patient record: only the context hand
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from typing import cast
 
 from nlp.phrases import PhraseTable
 from nlp.reading import Reading
-from nlp.result import Inconsistency
+from nlp.result import ExamModality, Inconsistency
 from nlp.tokens import read_stream
 from nlp.vocabulary import Vocabulary
 
@@ -75,6 +76,16 @@ class ContextChecker:
         ages = [(float(match["age"]), match.span()) for match in initials]
         yield from _age([*_ages(text), *ages], spoken.get("age_child"), reading.context.age)
         yield from self._order(text, reading)
+
+    def modality(self, reading: Reading) -> ExamModality | None:
+        """What was examined: by the title, else the technique, else the order; the first that names just one."""
+        named = [part for name in ("exam", "technique") for part in _described_parts(reading.text, reading, {name})]
+        texts = [reading.text[start:end] for start, end in [*named, *_opening(reading)]]
+        for words in [*texts, reading.context.ordered_exam or ""]:
+            kinds = _of_kind(self._exam_words(words), "exam_modality_")
+            if len(kinds) == 1:
+                return cast("ExamModality", kinds.pop().upper())
+        return None
 
     def _order(self, text: str, reading: Reading) -> Iterator[Inconsistency]:
         described = _described_parts(text, reading)
@@ -166,8 +177,8 @@ def _own_contrast(text: str, described: Sequence[tuple[int, int]]) -> Iterator[I
         yield _conflict("order", f"one part says {first[1]}, another {other[1]}", first[0], other[0])
 
 
-def _described_parts(text: str, reading: Reading) -> list[tuple[int, int]]:
-    parts = [(section.start, section.end) for section in reading.sections if section.name in _DESCRIBED]
+def _described_parts(text: str, reading: Reading, names: Collection[str] = _DESCRIBED) -> list[tuple[int, int]]:
+    parts = [(section.start, section.end) for section in reading.sections if section.name in names]
     return [part for part in parts if text[part[0] : part[1]].strip()]
 
 

@@ -106,6 +106,7 @@ class Extractor:
         spans = OriginalSpans(source, reading)
         body = [mention for mention in reading.mentions if in_body(mention, reading.sentences)]
         return StructuredReport(
+            modality=reading.modality,
             sections=spans.sections(),
             findings=tuple(spans.mention(mention) for mention in reading.mentions),
             recommendations=tuple(spans.moved(item) for item in reading.recommendations),

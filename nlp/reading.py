@@ -17,6 +17,7 @@ from nlp.result import (
     Change,
     Communication,
     CriticalResult,
+    ExamModality,
     Inconsistency,
     Laterality,
     Recommendation,
@@ -95,6 +96,7 @@ class Reading:
     communication: Communication = field(default_factory=lambda: Communication(documented=False))
     scores: dict[str, Any] = field(default_factory=dict)
     inconsistencies: list[Inconsistency] = field(default_factory=list)
+    modality: ExamModality | None = None
 
     def said_in(self, sentence: int) -> list[DraftMention]:
         """The mentions of one sentence that are present or possible, in their order."""

@@ -16,6 +16,7 @@ SCHEMA_VERSION = "1.0"
 Assertion = Literal["present", "absent", "possible", "hypothetical", "historical", "family"]
 Laterality = Literal["left", "right", "bilateral"]
 Change = Literal["new", "worse", "stable", "better", "resolved"]
+ExamModality = Literal["XR", "CT", "MR", "US", "MG", "NM"]
 
 
 class _Frozen(BaseModel):
@@ -117,11 +118,13 @@ class Embedding(_Frozen):
 class StructuredReport(_Frozen):
     """Everything the extractor says about one report.
 
-    With `refusal` set (unreadable, other language, too long) nothing else is filled.
+    With `refusal` set (unreadable, other language, too long) nothing else is filled. `modality` is what was examined,
+    by its title or technique, else by the order; None where they do not say it or name several.
     """
 
     schema_version: str = SCHEMA_VERSION
     refusal: str | None = None
+    modality: ExamModality | None = None
     sections: tuple[Section, ...] = ()
     findings: tuple[Mention, ...] = ()
     recommendations: tuple[Recommendation, ...] = ()

@@ -1,4 +1,4 @@
-"""Arrival of radiology reports: FHIR R4 DiagnosticReport, the one way in for a POST and for other feeds.
+"""Arrival of radiology reports: the one way in, for FHIR R4 DiagnosticReport and for what other feeds have read.
 
 A report is acknowledged when its text is synced to disk and its row and job are committed.
 """
@@ -15,6 +15,7 @@ from typing import Any, get_args
 from cds.arrival.markup import text_of_html
 from cds.configuration import IdentityTable
 from cds.errors import ReportNotAcceptedError
+from cds.orders import OrderTable
 from cds.store import BlobFolder, Database
 from cds.store.reports import ReportHeader, ReportStatus, add_report
 
@@ -39,10 +40,11 @@ class ReportReceipt:
 class ReportArrivals:
     """Receives reports into the store."""
 
-    def __init__(self, database: Database, blobs: BlobFolder, identity: IdentityTable) -> None:
+    def __init__(self, database: Database, blobs: BlobFolder, identity: IdentityTable, orders: OrderTable) -> None:
         self._database = database
         self._blobs = blobs
         self._identity = identity
+        self._orders = orders
 
     def receive_fhir(
         self, resource: Mapping[str, Any], *, patient: Mapping[str, Any] | None = None, source: str, at: datetime
@@ -51,7 +53,7 @@ class ReportArrivals:
 
         resource  DiagnosticReport with text (presentedForm text/plain or text/html, else conclusion; none is needed to
                   take a report back), identifier, status and subject.identifier; accession number as an identifier of
-                  type ACSN or basedOn.identifier, study as imagingStudy.identifier (urn:dicom:uid)
+                  type ACSN or basedOn.identifier, study as imagingStudy.identifier (urn:dicom:uid), examination as code
         patient   the Patient it is about, if sent along: identifiers where the report has none of its own, birth date
                   and sex to contradict a wrong join
         source    the way in and the sender; the same identifier from another source is another report
@@ -77,11 +79,23 @@ class ReportArrivals:
             sex=_sex(patient.get("gender")),
             status=status,
             issued_at=_issued(resource),
+            exam=self._exam(resource),
         )
+        return self.receive(header, text, at=at)
+
+    def receive(self, header: ReportHeader, text: str, *, at: datetime) -> ReportReceipt:
+        """Store one version of a report, whose header a feed has read, and queue its extraction."""
         sha256 = self._blobs.put(text.encode("utf-8", "surrogatepass"))
         with self._database.writing() as session:
             report, new = add_report(session, header, sha256, at=at)
             return ReportReceipt(report.id, new)
+
+    def _exam(self, resource: Mapping[str, Any]) -> str | None:
+        """Return what was examined: the orderable that `code` stands for, else the sender's words for it."""
+        concept = _mapping(resource.get("code"))
+        orderable = self._orders.orderable_of(concept)
+        words = [concept.get("text"), *(coding.get("display") for coding in _list(concept.get("coding")))]
+        return orderable.display if orderable else next(filter(None, map(_short, words)), None)
 
     def _subject(self, resource: Mapping[str, Any], patient: Mapping[str, Any]) -> tuple[str | None, str | None]:
         """Return whose the report is: the first identifier of a known issuer, its own before those of the Patient."""

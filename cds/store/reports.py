@@ -21,7 +21,7 @@ _RANK = {"preliminary": 0, "final": 1, "amended": 2, "corrected": 2, "entered-in
 
 @dataclass(frozen=True)
 class ReportHeader:
-    """What an arrival knows of a report besides its text; `issued_at` is None where the report does not say."""
+    """What an arrival knows of a report besides its text; `issued_at` and `exam` are None where it does not say."""
 
     source: str
     source_id: str
@@ -34,6 +34,7 @@ class ReportHeader:
     sex: str | None
     status: ReportStatus
     issued_at: datetime | None
+    exam: str | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def _row(header: ReportHeader, sha256: str, at: datetime) -> ReportRow:
 
 
 def _is_same(row: ReportRow, header: ReportHeader) -> bool:
-    names = set(ReportHeader.__dataclass_fields__) - {"issued_at"}
+    names = set(ReportHeader.__dataclass_fields__) - {"issued_at", "exam"}
     return all(getattr(row, name) == getattr(header, name) for name in names)
 
 

@@ -114,6 +114,7 @@ class ReportRow(Base):
     sex: Mapped[str | None] = mapped_column(String(8))
     status: Mapped[str] = mapped_column(String(16))
     issued_at: Mapped[datetime]
+    exam: Mapped[str | None] = mapped_column(String(255))
     received_at: Mapped[datetime]
     superseded_by: Mapped[str | None] = mapped_column(ForeignKey("report.id"))
 

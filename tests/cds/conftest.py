@@ -16,7 +16,8 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
 from cds.arrival import FilmArrivals, ReportArrivals
-from cds.configuration import IdentityTable, Issuer
+from cds.configuration import Configs, IdentityTable, Issuer
+from cds.orders import OrderTable
 from cds.store import BlobFolder, Database
 
 AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -68,7 +69,7 @@ def films(database: Database, blobs: BlobFolder, identity: IdentityTable) -> Fil
 
 @pytest.fixture
 def reports(database: Database, blobs: BlobFolder, identity: IdentityTable) -> ReportArrivals:
-    return ReportArrivals(database, blobs, identity)
+    return ReportArrivals(database, blobs, identity, OrderTable.from_csv(Configs().packaged_text("orders.csv")))
 
 
 @pytest.fixture

@@ -268,6 +268,28 @@ def test_a_report_arrives_with_who_which_study_and_when(
     assert blobs.get(row.sha256).decode() == "Größe unverändert."
 
 
+@pytest.mark.parametrize(
+    ("code", "exam"),
+    [
+        ({"coding": [{"system": "http://loinc.org", "code": "24627-2"}], "text": "Study"}, "CT chest"),
+        ({"coding": [{"system": "urn:ris", "code": "71260", "display": "CT CHEST W"}]}, "CT CHEST W"),
+        ({"text": "Chest CT"}, "Chest CT"),
+        ({"text": ["Chest CT"]}, None),
+        (None, None),
+    ],
+)
+def test_a_report_says_what_was_examined_by_code_else_in_words(
+    reports: ReportArrivals,
+    database: Database,
+    make_report: Callable[..., dict[str, Any]],
+    at: datetime,
+    code: Any,
+    exam: str | None,
+) -> None:
+    receipt = reports.receive_fhir(make_report(code=code), source="fhir", at=at)
+    assert _row(database, receipt.report_id).exam == exam
+
+
 def test_the_patient_sent_along_says_whose_a_report_without_identifier_is(
     reports: ReportArrivals, database: Database, make_report: Callable[..., dict[str, Any]], at: datetime
 ) -> None:

@@ -12,15 +12,17 @@ import pytest
 from cds.arrival import FilmArrivals, ReportArrivals
 from cds.assessing import AssessedPatient, Assessor
 from cds.configuration import Configs, IdentityTable
+from cds.jobs.worker import Worker
 from cds.orders import OrderTable
-from cds.store import Database
+from cds.store import BlobFolder, Database
 from cds.store.films import store_imaging_result
 from cds.store.ledger import case_by_id
 from cds.store.reports import store_report_result
 from cds.store.tables import AssessmentRow
 from fusion import TwoPatientsError, compile_rules
-from nlp import StructuredReport
+from nlp import Extractor, StructuredReport
 from nlp.result import Mention
+from nlp.vocabulary import Vocabulary
 from vision import ImagingResult
 from vision.result import Finding, ModelRef
 
@@ -220,3 +222,27 @@ def test_orders_are_read_by_the_table_and_the_unmapped_named(assessor: Assessor,
 def test_two_patients_are_refused(ask: Callable[..., AssessedPatient]) -> None:
     with pytest.raises(TwoPatientsError):
         ask(_patient(id="p2"))
+
+
+def test_a_nodule_on_a_ct_is_followed_as_on_a_ct_from_the_code_of_the_report(
+    database: Database,
+    blobs: BlobFolder,
+    identity: IdentityTable,
+    reports: ReportArrivals,
+    make_report: Callable[..., Json],
+    at: datetime,
+) -> None:
+    configs = Configs()
+    orders = OrderTable.from_csv(configs.packaged_text("orders.csv"))
+    rules = compile_rules(configs.texts("rules"), orderables=orders.orderables, findings=configs.findings())
+    vocabulary = Vocabulary.from_documents(configs.documents("lexicon"), known=configs.findings())
+    models = SimpleNamespace(risks=SimpleNamespace(assess=lambda *_: ()), extractor=Extractor(vocabulary))
+    code = {"coding": [{"system": "http://loinc.org", "code": "24627-2"}]}
+    text = "FINDINGS: There is a solid 7 mm nodule in the right upper lobe."
+    reports.receive_fhir(make_report(text, code=code), source="fhir", at=at)
+    Worker(database, blobs, models).run_one()  # type: ignore[arg-type]
+    assessor = Assessor(database, models, rules, orders, identity, "https://cds.example")  # type: ignore[arg-type]
+    assessed = assessor.assess_now([_patient()], server=None, patient_id="p1", at=at, service="test")
+    opened = {item.rule_id for item in assessed.assessment.follow_ups}
+    assert "fleischner_follow_up_ct" in opened
+    assert "nodule_on_radiograph" not in opened

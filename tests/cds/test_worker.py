@@ -86,7 +86,7 @@ def test_a_film_that_cannot_be_read_is_rejected_with_the_reason(
         assert session.get_one(ImagingResultRow, film_id).rejected in CODES
 
 
-def test_a_report_is_extracted_with_age_and_sex(
+def test_a_report_is_extracted_with_age_sex_and_examination(
     database: Database,
     reports: ReportArrivals,
     make_report: Callable[..., dict[str, Any]],
@@ -94,10 +94,11 @@ def test_a_report_is_extracted_with_age_and_sex(
     at: datetime,
 ) -> None:
     patient = {"resourceType": "Patient", "birthDate": "1950-03-02", "gender": "female"}
-    reports.receive_fhir(make_report(), patient=patient, source="fhir", at=at - LONG_AGO)
+    report = make_report(code={"text": "CT chest"})
+    reports.receive_fhir(report, patient=patient, source="fhir", at=at - LONG_AGO)
     models = Models()
     work(models).run_one()
-    assert models.contexts == [ReportContext(age=75, sex="female")]
+    assert models.contexts == [ReportContext(age=75, sex="female", ordered_exam="CT chest")]
     with database.reading() as session:
         assert session.query(ReportResultRow).count() == 1
 

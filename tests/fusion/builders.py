@@ -153,13 +153,14 @@ def report(
     mentions = tuple(_mention(key, dict(what or {}), number) for number, (key, what) in enumerate((said or {}).items()))
     structured = StructuredReport(
         refusal=refusal,
+        modality=modality,  # type: ignore[arg-type]
         findings=mentions,
         scores=dict(scores or {}),
         recommendations=tuple(Recommendation(**{"start": 500, "end": 540, **entry}) for entry in recommendations),
         extracted_at=AT,
     )
     at = AT - timedelta(days=days_ago)
-    return ReportInput(structured, at, status, reference, modality)  # type: ignore[arg-type]
+    return ReportInput(structured, at, status, reference)  # type: ignore[arg-type]
 
 
 def _mention(key: str, what: dict[str, Any], number: int) -> Mention:

@@ -112,3 +112,11 @@ def test_the_triage_of_the_film_stands_beside_the_verdict_of_the_report(normal: 
     said = dataclasses.replace(said, report=said.report.model_copy(update={"normal": normal}))
     views = {v.key: v for v in finding_views(said, build.film({"abnormal": True}))}
     assert views["abnormal"].agreement == agreement
+
+
+def test_a_ct_report_is_no_reading_of_the_film() -> None:
+    views = finding_views(build.report({"lung_nodule": {}}, modality="CT"), build.film({"lung_nodule": False}))
+    assert [(view.report_assertion, view.image_label, view.agreement) for view in views] == [
+        ("present", False, "not_comparable")
+    ]
+    assert second_look(views) == ()

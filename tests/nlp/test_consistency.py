@@ -112,3 +112,21 @@ def test_contradictions_are_found_with_their_words(
 )
 def test_consistent_reports_raise_nothing(extractor: Extractor, text: str, context: ReportContext) -> None:
     assert extractor.extract(text, context).inconsistencies == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "ordered", "modality"),
+    [
+        ("EXAM: CT chest with contrast\nFINDINGS: 7 mm nodule.", None, "CT"),
+        ("CT CHEST WITHOUT CONTRAST\n\nFINDINGS: 7 mm nodule.", None, "CT"),
+        ("TECHNIQUE: Two views of the chest.\nFINDINGS: Clear.", None, "XR"),
+        ("EXAM: CT chest\nFINDINGS: Clear.", "Chest radiograph", "CT"),
+        ("FINDINGS: Clear.", "CT chest with contrast", "CT"),
+        ("FINDINGS: Nodule as on the CT of May.", None, None),
+        ("EXAM: PET/CT\nFINDINGS: Clear.", None, None),
+    ],
+)
+def test_what_was_examined_is_read_from_title_or_technique_else_from_the_order(
+    extractor: Extractor, text: str, ordered: str | None, modality: str | None
+) -> None:
+    assert extractor.extract(text, ReportContext(ordered_exam=ordered)).modality == modality

@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cds.errors import ConfigurationError
+from cds.triage import TriagePolicy, policy_from
 
 _IN_WHEEL = Path(__file__).parent / "configs"
 _IN_CHECKOUT = Path(__file__).parent.parent / "configs"
@@ -141,6 +142,10 @@ class Configs:
     def services(self) -> list[dict[str, Any]]:
         """Return the settings of each CDS Hooks service that is not taken out, as they stand in services.yaml."""
         return self._merged_list("services.yaml", "services")
+
+    def triage(self) -> TriagePolicy:
+        """Return how the worklist is put in order. Raises ConfigurationError naming the entry that is wrong."""
+        return policy_from(*(self._merged_list("triage.yaml", part) for part in ("limits", "levels", "findings")))
 
     def table(self, name: str, key: str) -> dict[str, dict[str, str]]:
         """Return a CSV table by its key column, the site's rows over the packaged ones.

@@ -5,7 +5,8 @@
     ├── UnsafeToServeError      `cds serve` would listen beyond loopback without protection
     ├── NotAcceptedError        an input was refused before anything was stored
     │   ├── NotADicomFilmError  not a DICOM file, or one without the identifiers an arrival needs
-    │   └── ReportNotAcceptedError
+    │   ├── ReportNotAcceptedError
+    │   └── MessageNotAcceptedError   an HL7 v2 message; the reason goes into its acknowledgement
     ├── NotFoundError           no such film, report, patient or job
     ├── DeliveryError           a message did not arrive where it should; says whether trying again would help
     ├── SimulationError         an arrival log cannot be replayed; says which line is wrong
@@ -50,6 +51,10 @@ class NotADicomFilmError(NotAcceptedError):
 
 class ReportNotAcceptedError(NotAcceptedError):
     """Not a report that can be stored: no text, no identifier, unknown status."""
+
+
+class MessageNotAcceptedError(NotAcceptedError):
+    """Not an HL7 v2 message that can be taken; names the field."""
 
 
 class NotFoundError(CdsError):

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cds import __version__
-from cds.cli import conformance, films, jobs, operate, records, reports, study
+from cds.cli import audit_trail, conformance, films, jobs, operate, records, reports, simulate, study
 
 app = typer.Typer(
     name="cds",
@@ -33,5 +33,5 @@ def _root(
     pass
 
 
-for module in (operate, films, reports, records, study, conformance, jobs):
+for module in (audit_trail, operate, films, reports, records, study, conformance, jobs, simulate):
     module.add_to(app)

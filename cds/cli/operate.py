@@ -1,4 +1,4 @@
-"""Running the service: run, serve, worker, migrate, backup, restore, doctor, config show, rules check."""
+"""Running the service: run, serve, worker, receiver, migrate, backup, restore, doctor, config show, rules check."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("run")(run)
     app.command("serve")(serve)
     app.command("worker")(worker)
+    app.command("receiver")(receiver)
     app.command("migrate")(migrate)
     app.command("backup")(backup)
     app.command("restore")(restore)
@@ -76,6 +77,18 @@ def worker(
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     working.run(niceness=settings.worker_niceness, parent=parent)
+
+
+def receiver(
+    parent: Annotated[int | None, typer.Option(hidden=True, help="End when this process is gone.")] = None,
+) -> None:
+    """Receive films by DICOM and messages by HL7 until stopped; `cds serve` starts one where a port of theirs is set."""
+    from cds.receiving import receive_until_stopped
+
+    settings = load_settings()
+    configure_logs(settings.log_level)
+    log_crashes()
+    receive_until_stopped(Service(settings), parent=parent)
 
 
 def migrate(as_json: _AsJson = False) -> None:
@@ -134,6 +147,7 @@ def check(as_json: _AsJson = False) -> None:
         "findings": lambda: len(service.configs.findings()),
         "issuers": lambda: len(service.configs.identity().issuers),
         "services": lambda: len(service.configs.services()),
+        "triage": lambda: len(service.configs.triage().findings),
         "rules": lambda: len(service.rules),
         "orderables": lambda: len(service.orders.orderables),
         "thresholds": lambda: len(site_cut_offs(service.configs)),

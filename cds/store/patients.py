@@ -1,0 +1,89 @@
+"""Who a subject is to other systems: the names it goes by, and what its record says to contradict a wrong join.
+
+Kept of each record that was assessed, so that a question without a record (a search, an assessment by id) is guarded as
+one with it. Names are "system|value" or "server|Patient/id"; no person's name is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from cds.store.exchange_tables import PatientAliasRow, PatientRow
+
+_REFERENCE = "Patient/"
+
+
+@dataclass(frozen=True)
+class KnownPatient:
+    """A subject with every name that it goes by."""
+
+    subject: str
+    aliases: frozenset[str]
+    birth_date: date | None = None
+    sex: str | None = None
+
+    @property
+    def identifiers(self) -> frozenset[tuple[str, str]]:
+        """The (system, value) pairs among the names."""
+        return frozenset(
+            (system, value)
+            for system, _, value in (alias.rpartition("|") for alias in self.aliases)
+            if not value.startswith(_REFERENCE)
+        )
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """The absolute references of FHIR Patients among the names."""
+        parts = (alias.rpartition("|") for alias in sorted(self.aliases))
+        return tuple(f"{server}/{value}" for server, _, value in parts if value.startswith(_REFERENCE))
+
+
+def is_kept(session: Session, patient: KnownPatient) -> bool:
+    """Whether all of it is in the store already."""
+    row = session.get(PatientRow, patient.subject)
+    if row is None or (row.birth_date, row.sex) != (patient.birth_date, patient.sex):
+        return False
+    return patient.aliases <= _aliases_of(session, patient.subject)
+
+
+def keep_patient(session: Session, patient: KnownPatient, *, at: datetime) -> None:
+    """Keep a patient as the record has them now; a name that was another subject's is theirs from now on."""
+    row = session.get(PatientRow, patient.subject)
+    if row is None:
+        row = PatientRow(subject=patient.subject)
+        session.add(row)
+    row.birth_date, row.sex, row.seen_at = patient.birth_date, patient.sex, at
+    session.flush()
+    for alias in sorted(patient.aliases):
+        value = alias.rpartition("|")[2]
+        fhir_id = value.removeprefix(_REFERENCE) if value.startswith(_REFERENCE) else None
+        session.merge(PatientAliasRow(alias=alias, subject=patient.subject, fhir_id=fhir_id))
+
+
+def patient_by_alias(session: Session, alias: str) -> KnownPatient | None:
+    """Return who goes by a name."""
+    subject = session.scalar(select(PatientAliasRow.subject).where(PatientAliasRow.alias == alias))
+    return None if subject is None else _known(session, [subject])[0]
+
+
+def patients_by_fhir_id(session: Session, fhir_id: str) -> list[KnownPatient]:
+    """Return who has an id on any FHIR server."""
+    query = select(PatientAliasRow.subject).where(PatientAliasRow.fhir_id == fhir_id).distinct()
+    return _known(session, session.scalars(query).all())
+
+
+def _known(session: Session, subjects: Sequence[str]) -> list[KnownPatient]:
+    rows: Iterable[PatientRow] = session.scalars(select(PatientRow).where(PatientRow.subject.in_(subjects)))
+    return [
+        KnownPatient(row.subject, _aliases_of(session, row.subject), row.birth_date, row.sex)
+        for row in sorted(rows, key=lambda row: row.subject)
+    ]
+
+
+def _aliases_of(session: Session, subject: str) -> frozenset[str]:
+    return frozenset(session.scalars(select(PatientAliasRow.alias).where(PatientAliasRow.subject == subject)))

@@ -13,7 +13,9 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 
 from cds import __version__
 from cds.api.access import KeyAccess
+from cds.api.audit import audit_router
 from cds.api.dicomweb import dicomweb_router
+from cds.api.fhir import fhir_router
 from cds.api.hooks import mount_hooks
 from cds.api.problems import install_problem_handlers
 from cds.api.v1 import v1_router
@@ -39,6 +41,8 @@ def create_app(service: Service) -> FastAPI:
     app.include_router(v1_router(service), dependencies=[Depends(access)])
     app.include_router(verdicts_router(service), dependencies=[Depends(access)])
     app.include_router(dicomweb_router(service), dependencies=[Depends(access)])
+    app.include_router(fhir_router(service, access))
+    app.include_router(audit_router(service), dependencies=[Depends(access)])
     mount_hooks(app, service)
     mount_pages(app, service, access)
     _add_health(app, service)

@@ -214,10 +214,19 @@ class AuditTrail:
         return digest.hex()[:_PSEUDONYM_DIGITS]
 
     def entries(
-        self, *, patient: str | None = None, since: datetime | None = None, until: datetime | None = None
+        self,
+        *,
+        patient: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        after: int = 0,
+        limit: int | None = None,
     ) -> Iterator[Entry]:
-        """Yield entries in their order; of one patient ("system|value"), or of a span of time by the clock."""
-        query = select(_ENTRIES).order_by(_ENTRIES.c.seq)
+        """Yield entries in their order; of one patient ("system|value"), or of a span of time by the clock.
+
+        after  a sequence number; at most `limit` entries that follow it
+        """
+        query = select(_ENTRIES).where(_ENTRIES.c.seq > after).order_by(_ENTRIES.c.seq).limit(limit)
         if patient is not None:
             query = query.where(_ENTRIES.c.patient == self.pseudonym(patient))
         if since is not None:

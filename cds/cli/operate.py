@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from cds.backup import back_up, restore_from
+from cds.cli.audit_trail import recorded
 from cds.cli.output import EXIT_FAILURE, complain, messages, print_json, screen
 from cds.doctor import examine
 from cds.errors import CdsError
@@ -82,7 +83,7 @@ def worker(
 def receiver(
     parent: Annotated[int | None, typer.Option(hidden=True, help="End when this process is gone.")] = None,
 ) -> None:
-    """Receive films by DICOM and messages by HL7 until stopped; `cds serve` starts one where a port of theirs is set."""
+    """Receive films by DICOM and messages by HL7 until stopped; `cds serve` starts one where a port is set."""
     from cds.receiving import receive_until_stopped
 
     settings = load_settings()
@@ -102,7 +103,9 @@ def backup(
     target: Annotated[Path, typer.Argument(dir_okay=False, help="File to write (.tar).")], as_json: _AsJson = False
 ) -> None:
     """Write database and films to one file while the service runs."""
-    files = back_up(load_settings(), target)
+    settings = load_settings()
+    with recorded(Service(settings).audit, "cds backup"):
+        files = back_up(settings, target)
     _done({"file": str(target), "files": files}, f"wrote {target}: {files} files", as_json)
 
 

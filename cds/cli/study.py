@@ -161,12 +161,14 @@ def promote(
 ) -> None:
     """Make a silent service live from the next start; the act is recorded with what it had said in silence."""
     from cds.assessing import utc_now
+    from cds.cli.audit_trail import recorded
     from cds.promotion import promote as promoted
     from cds.service import Service
     from cds.settings import load_settings
 
     settings = load_settings()
-    with Service(settings).database.reading() as session:
+    parts = Service(settings)
+    with parts.database.reading() as session, recorded(parts.audit, "cds promote", user=by, thing=service):
         record = asdict(promoted(settings, session, service, by=by, reason=reason, at=utc_now()))
     print_json(record) if as_json else _show(record)
 

@@ -91,10 +91,11 @@ def finding_views(report: ReportInput | None, film: ImagingInput | None) -> tupl
 def second_look(views: Iterable[FindingView]) -> tuple[FindingView, ...]:
     """Return the views in which report and film disagree, the most surprising first."""
     disagreeing = [view for view in views if view.agreement in ("image_only", "report_only")]
-    return tuple(sorted(disagreeing, key=lambda view: (-_surprise(view), view.key)))
+    return tuple(sorted(disagreeing, key=lambda view: (-surprise(view), view.key)))
 
 
-def _surprise(view: FindingView) -> float:
+def surprise(view: FindingView) -> float:
+    """Return how surprising a disagreement is, 0-2: the more the surer the film, and most where the report denies it."""
     score = view.image_probability if view.image_probability is not None else view.image_score or 0.0
     if view.agreement == "report_only":
         return 1.0 - score

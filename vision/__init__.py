@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from vision.analyze import Analyzer
 from vision.cut_offs import CutOff
+from vision.depth import DeepPicture, deep_picture
 from vision.errors import ModelVerificationError, UnreadableImageError, VisionError
 from vision.files import analyze_files
 from vision.places import InService
@@ -19,6 +20,7 @@ from vision.technique import Technique
 __all__ = [
     "Analyzer",
     "CutOff",
+    "DeepPicture",
     "ImagingResult",
     "InService",
     "ModelVerificationError",
@@ -27,6 +29,7 @@ __all__ = [
     "UnreadableImageError",
     "VisionError",
     "analyze_files",
+    "deep_picture",
     "heatmap_png",
     "read_radiograph",
     "render_png",

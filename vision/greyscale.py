@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 from pydicom.pixels import apply_rescale, apply_windowing
 
 Values = NDArray[np.float64]
@@ -34,6 +35,49 @@ def displayed(stored: NDArray[np.integer[Any]], dataset: Dataset) -> NDArray[np.
     if padding is not None:
         pixels[padding] = 0
     return pixels
+
+
+def window_of(stored: NDArray[np.integer[Any]], dataset: Dataset) -> tuple[NDArray[np.float32], float, float] | None:
+    """Return the pixels before their window (H x W, 0 the least and 1 the greatest value) and its black and white.
+
+    MONOCHROME1 is inverted and padding is black, as in `displayed`. None where the film is not shown by a linear
+    window: it has a VOI LUT, another VOI function, or no usable window.
+    """
+    if dataset.get("VOILUTSequence") or str(dataset.get("VOILUTFunction") or "LINEAR") not in (
+        "LINEAR",
+        "LINEAR_EXACT",
+    ):
+        return None
+    kept = significant(stored, dataset)
+    padding = padding_of(kept, dataset)
+    first, last = _range(kept, padding)
+    values = _modality(np.arange(first, last + 1), dataset)
+    edges = _window_edges(dataset)
+    low, high = float(values.min()), float(values.max())
+    if edges is None or high <= low:
+        return None
+    table = (values - low) / (high - low)
+    black, white = ((edge - low) / (high - low) for edge in edges)
+    if dataset.PhotometricInterpretation == "MONOCHROME1":
+        table, black, white = 1 - table, 1 - white, 1 - black
+    pixels: NDArray[np.float32] = table.astype(np.float32)[np.clip(kept, first, last).astype(np.int32) - first]
+    if padding is not None:
+        pixels[padding] = 0
+    return pixels, black, white
+
+
+def _window_edges(dataset: Dataset) -> tuple[float, float] | None:
+    """Return the values that the first window shows black and white (PS3.3 C.11.2.1.2)."""
+    try:
+        centre, width = (
+            float(value[0] if isinstance(value, MultiValue) else value)
+            for value in (dataset.WindowCenter, dataset.WindowWidth)
+        )
+    except (AttributeError, TypeError, ValueError, IndexError):
+        return None
+    if dataset.get("VOILUTFunction") != "LINEAR_EXACT":
+        centre, width = centre - 0.5, width - 1
+    return (centre - width / 2, centre + width / 2) if width > 0 else None
 
 
 def significant(stored: NDArray[np.integer[Any]], dataset: Dataset) -> NDArray[np.integer[Any]]:

@@ -71,6 +71,17 @@ def read_dicom(data: bytes, sha256: str) -> Radiograph:
         )
 
 
+def decoded_dicom(data: bytes) -> tuple[Dataset, NDArray[np.integer[Any]]]:
+    """Return the dataset of a DICOM file and its stored values (H x W), before any look-up table.
+
+    Raises UnreadableImageError.
+    """
+    with _silence():
+        dataset = _parsed(data)
+        _check_kind(dataset)
+        return dataset, _decoded(dataset)
+
+
 def _facts(dataset: Dataset) -> dict[str, Any]:
     try:
         return asdict(header_of(dataset))

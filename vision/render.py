@@ -27,7 +27,7 @@ def render_png(radiograph: Radiograph, max_side: int, enhancement: str | None = 
     """
     if enhancement is not None and enhancement not in ENHANCEMENTS:
         raise ValueError(f"unknown enhancement; one of {', '.join(ENHANCEMENTS)}")
-    pixels = stretched(_shrunk(radiograph.pixels, max_side), Preparation())
+    pixels = stretched(shrunk(radiograph.pixels, max_side), Preparation())
     if enhancement is not None:
         pixels = ENHANCEMENTS[enhancement](pixels)
     return _png(np.round(np.clip(pixels, 0, 1) * 255).astype(np.uint8))
@@ -42,7 +42,8 @@ def heatmap_png(heatmap: Heatmap, width: int, height: int) -> bytes:
     return _png(np.dstack([coloured, np.round(opacity * 255).astype(np.uint8)]))
 
 
-def _shrunk(pixels: NDArray[np.float32], max_side: int) -> NDArray[np.float32]:
+def shrunk(pixels: NDArray[np.float32], max_side: int) -> NDArray[np.float32]:
+    """Return pixels whose longest side is at most `max_side`, averaged so that nothing aliases."""
     scale = max_side / max(pixels.shape)
     if scale >= 1:
         return pixels

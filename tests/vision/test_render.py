@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
+from pydicom.data import get_testdata_file
 
-from vision import heatmap_png, read_radiograph, render_png
+from vision import deep_picture, heatmap_png, read_radiograph, render_png
 from vision.enhance import ENHANCEMENTS
 from vision.explain import heatmap
 
@@ -67,3 +70,42 @@ def test_a_heatmap_is_opaque_where_the_evidence_is_and_clear_elsewhere():
     alpha = overlay[..., 3]
     assert alpha[15, 110] > 100
     assert alpha[60, 10] == 0
+
+
+def test_the_deep_picture_through_its_window_is_the_picture_that_is_rendered(film, chest_like, file_bytes):
+    data = file_bytes(film(chest_like(200)))
+    deep = deep_picture(data, 200)
+    shown = np.clip((deep.values / 65535 - deep.level) / deep.width + 0.5, 0, 1)
+    rendered = opened(render_png(read_radiograph(data), 200)) / 255
+    assert deep.values.dtype == np.uint16
+    assert np.abs(shown - rendered).max() < 0.01
+
+
+@pytest.mark.parametrize("name", ["RG1_J2KI.dcm", "RG3_J2KI.dcm"])
+def test_a_real_films_depth_is_kept(name):
+    path = get_testdata_file(name, download=False)
+    data = Path(path).read_bytes()
+    deep = deep_picture(data, 4000)
+    shown = np.clip((deep.values / 65535 - deep.level) / deep.width + 0.5, 0, 1)
+    rendered = opened(render_png(read_radiograph(data), 4000)) / 255
+    assert len(np.unique(deep.values)) > 256
+    assert np.abs(shown - rendered).max() < 0.02
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_a_viewers_window_reaches_what_the_films_own_window_cuts_off(film, chest_like, file_bytes, photometric):
+    made = film(chest_like(100), PhotometricInterpretation=photometric)
+    made.WindowCenter, made.WindowWidth = 2048, 500
+    data = file_bytes(made)
+    deep = deep_picture(data, 100)
+    assert deep.width < 1
+    assert len(np.unique(deep.values)) > 2 * len(np.unique(opened(render_png(read_radiograph(data), 100))))
+    shown = np.clip((deep.values / 65535 - deep.level) / deep.width + 0.5, 0, 1)
+    assert np.abs(shown - opened(render_png(read_radiograph(data), 100)) / 255).max() < 0.01
+
+
+def test_a_film_with_a_look_up_table_is_given_after_it(film, chest_like, file_bytes):
+    made = film(chest_like(60))
+    made.VOILUTFunction, made.WindowCenter, made.WindowWidth = "SIGMOID", 2048, 1000
+    deep = deep_picture(file_bytes(made), 60)
+    assert 0.2 < deep.width <= 1.2

@@ -1,4 +1,4 @@
-"""Errors as answers: RFC 9457 problem details for /api/v1 and the pages, without a trace and without patient data."""
+"""Errors as answers, without a trace or patient data: problem details (RFC 9457), for FHIR an OperationOutcome."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
+from cds.api.fhir import outcome
 from cds.errors import NotAcceptedError, NotFoundError
 from cds.logs import logger, place_of
 from fusion import FusionError
@@ -30,41 +31,46 @@ def install_problem_handlers(app: FastAPI) -> None:
     """Turn every error of this program and of its framework into problem details."""
 
     @app.exception_handler(HTTPException)
-    async def _http(_: Request, error: HTTPException) -> Response:
+    async def _http(request: Request, error: HTTPException) -> Response:
         if error.status_code == HTTPStatus.UNAUTHORIZED:
             return Response(status_code=401, headers=error.headers)
-        return problem(error.status_code, str(error.detail))
+        return _answer(request, error.status_code, str(error.detail))
 
     @app.exception_handler(RequestValidationError)
-    async def _invalid(_: Request, error: RequestValidationError) -> Response:
+    async def _invalid(request: Request, error: RequestValidationError) -> Response:
         errors = [{"path": ".".join(map(str, e["loc"])), "reason": e["msg"]} for e in error.errors()]
-        return problem(422, "the request is not as the API describes it", errors=errors)
+        return _answer(request, 422, "the request is not as the API describes it", errors=errors)
 
     @app.exception_handler(NotFoundError)
-    async def _not_found(_: Request, error: NotFoundError) -> Response:
-        return problem(404, str(error))
+    async def _not_found(request: Request, error: NotFoundError) -> Response:
+        return _answer(request, 404, str(error))
 
     @app.exception_handler(NotAcceptedError)
-    async def _not_accepted(_: Request, error: NotAcceptedError) -> Response:
-        return problem(422, error.reason, code=error.code)
+    async def _not_accepted(request: Request, error: NotAcceptedError) -> Response:
+        return _answer(request, 422, error.reason, code=error.code)
 
     @app.exception_handler(UnreadableImageError)
-    async def _unreadable(_: Request, error: UnreadableImageError) -> Response:
-        return problem(422, str(error), code=error.code)
+    async def _unreadable(request: Request, error: UnreadableImageError) -> Response:
+        return _answer(request, 422, str(error), code=error.code)
 
     @app.exception_handler(FusionError)
     @app.exception_handler(NlpError)
     @app.exception_handler(VisionError)
-    async def _refused(_: Request, error: Exception) -> Response:
-        return problem(422, str(error))
+    async def _refused(request: Request, error: Exception) -> Response:
+        return _answer(request, 422, str(error))
 
     @app.exception_handler(OperationalError)
     @app.exception_handler(PoolTimeout)
-    async def _busy(_: Request, error: Exception) -> Response:
+    async def _busy(request: Request, error: Exception) -> Response:
         _log.error("store in trouble", **place_of(error))
-        return problem(503, "the store is busy or cannot be reached; nothing was acknowledged, try again")
+        return _answer(request, 503, "the store is busy or cannot be reached; nothing was acknowledged, try again")
 
     @app.exception_handler(Exception)
-    async def _unexpected(_: Request, error: Exception) -> Response:
+    async def _unexpected(request: Request, error: Exception) -> Response:
         _log.error("unexpected error", **place_of(error))
-        return problem(500, "an unexpected error; the operator finds it in the log by its time")
+        return _answer(request, 500, "an unexpected error; the operator finds it in the log by its time")
+
+
+def _answer(request: Request, status: int, detail: str, **extra: object) -> Response:
+    is_fhir = request.url.path.startswith("/fhir/")
+    return outcome(status, detail) if is_fhir else problem(status, detail, **extra)

@@ -22,17 +22,46 @@ def assessment_bundle(assessment: Assessment, patient_id: str, codes: FindingCod
     subject = {"reference": f"Patient/{patient_id}"}
     at = assessment.at.isoformat()
     resources = [
-        *(_risk(risk, subject, at) for risk in assessment.risks if risk.status == "ok"),
-        *(_score(score, subject, at) for score in assessment.scores if score.status != "not_applicable"),
-        *(_check(check, subject, at) for check in assessment.order_checks),
-        *(_task(f, subject, at, codes) for f in assessment.follow_ups if f.action != "close"),
+        *risk_assessments(assessment, subject),
+        *score_observations(assessment, subject),
+        *(_present(_check(check, subject, at)) for check in assessment.order_checks),
+        *(follow_up_task(f, subject, at, codes) for f in assessment.follow_ups if f.action != "close"),
     ]
     return {
         "resourceType": "Bundle",
         "type": "collection",
         "timestamp": at,
-        "entry": [{"resource": _present(resource)} for resource in resources],
+        "entry": [{"resource": resource} for resource in resources],
     }
+
+
+def risk_assessments(assessment: Assessment, subject: _Json, *, case_id: str | None = None) -> list[_Json]:
+    """Return the RiskAssessments of the risks that were computed.
+
+    case_id  of the assessment where it is kept; the ids of the resources begin with it
+    """
+    at = assessment.at.isoformat()
+    served = [risk for risk in assessment.risks if risk.status == "ok"]
+    return [_present({**_risk(risk, subject, at), "id": _id(case_id, risk.name)}) for risk in served]
+
+
+def score_observations(assessment: Assessment, subject: _Json, *, case_id: str | None = None) -> list[_Json]:
+    """Return the Observations of the scores that apply; `case_id` as of `risk_assessments`."""
+    at = assessment.at.isoformat()
+    applicable = [score for score in assessment.scores if score.status != "not_applicable"]
+    return [_present({**_score(score, subject, at), "id": _id(case_id, score.name)}) for score in applicable]
+
+
+def follow_up_task(
+    follow_up: FollowUp, subject: _Json, at: str, codes: FindingCodes, *, task_id: str | None = None
+) -> _Json:
+    """Return the Task of a follow-up; `task_id` where it is kept."""
+    task: _Json = _present({**_task(follow_up, subject, at, codes), "id": task_id})
+    return task
+
+
+def _id(case_id: str | None, name: str) -> str | None:
+    return f"{case_id}.{name.replace('_', '-')}" if case_id else None
 
 
 def _risk(risk: RiskResult, subject: _Json, at: str) -> _Json:
@@ -40,7 +69,7 @@ def _risk(risk: RiskResult, subject: _Json, at: str) -> _Json:
     notes = [f"Population: {risk.population}", *([f"Missing: {', '.join(risk.missing)}"] if risk.missing else [])]
     return {
         "resourceType": "RiskAssessment",
-        "status": "final",
+        "status": "preliminary",
         "method": {"text": f"{risk.model} {risk.model_version} (sha256 {risk.sha256})"},
         "code": _concept(SCORES, risk.name, risk.title),
         "subject": subject,

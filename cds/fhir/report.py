@@ -32,11 +32,13 @@ _Json = dict[str, Any]
 class ReportFrame:
     """What a report says of whom and when, beside its text.
 
+    subject     of whom, as a FHIR Reference, where it is not simply Patient/`patient_id`
     identifier  (system, value) of the report at its source
     """
 
     issued: datetime
     patient_id: str | None = None
+    subject: Mapping[str, Any] | None = None
     status: Literal["preliminary", "final", "amended", "corrected"] = "final"
     identifier: tuple[str, str] | None = None
 
@@ -44,14 +46,16 @@ class ReportFrame:
 def diagnostic_report(report: StructuredReport, text: str, codes: FindingCodes, frame: ReportFrame) -> _Json:
     """Return a DiagnosticReport with one contained Observation per thing read in `text`.
 
+    The report has the status that its author gave it; the Observations are preliminary, because a program read them.
     What concerns the family, the past or a condition is left out: an Observation is about the patient now.
     Raises ValueError for a refused report, of which nothing was read.
     """
     if report.refusal is not None:
         raise ValueError(f"nothing was read: {report.refusal}")
-    subject = {"reference": f"Patient/{frame.patient_id}"} if frame.patient_id else None
+    named = {"reference": f"Patient/{frame.patient_id}"} if frame.patient_id else None
+    subject = dict(frame.subject) if frame.subject is not None else named
     common = {
-        "status": "preliminary" if frame.status == "preliminary" else "final",
+        "status": "preliminary",
         "category": [_concept(_CATEGORY, "imaging", "Imaging")],
         "subject": subject,
         "issued": frame.issued.isoformat(),

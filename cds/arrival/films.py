@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 import pydicom
 from pydicom.dataset import Dataset
+from pydicom.uid import UID
 
 from cds.configuration import IdentityTable
 from cds.errors import NotADicomFilmError
@@ -23,6 +24,7 @@ from cds.store import BlobFolder, Database
 from cds.store.films import FilmHeader, add_film
 
 _HEADER_TAGS = [
+    "SOPClassUID",
     "SOPInstanceUID",
     "StudyInstanceUID",
     "SeriesInstanceUID",
@@ -55,6 +57,7 @@ class FilmReceipt:
     study_instance_uid: str
     sop_instance_uid: str
     new: bool
+    sop_class_uid: str = ""
 
 
 class FilmArrivals:
@@ -66,23 +69,41 @@ class FilmArrivals:
         self._identity = identity
         self._zone = zone
 
-    def receive(self, data: bytes, *, source: str, calling_ae: str | None = None, at: datetime) -> FilmReceipt:
+    def receive(
+        self,
+        data: bytes,
+        *,
+        source: str,
+        calling_ae: str | None = None,
+        announced_uid: str | None = None,
+        study: str | None = None,
+        at: datetime,
+    ) -> FilmReceipt:
         """Store one film and queue its analysis.
 
-        data        a DICOM file, with or without preamble and file meta
-        source      the way in: upload, c-store, stow, demo
-        calling_ae  the AE that sent it; names the issuer of the PatientID where the film does not
+        data           a DICOM file, with or without preamble and file meta
+        source         the way in: upload, c-store, stow, pacs, prior, demo
+        calling_ae     the AE that sent it; names the issuer of the PatientID where the film does not
+        announced_uid  the SOPInstanceUID that its sender says it has
+        study          the StudyInstanceUID that it must have
 
-        Raises NotADicomFilmError when it is not DICOM or lacks its SOP, series or study UID.
+        Raises NotADicomFilmError when it is not DICOM, no image, lacks its SOP, series or study UID, or is not what
+        its sender says.
         """
-        header = self._read_header(data, calling_ae, at)
+        texts = _header_texts(data)
+        header = self._header(texts, calling_ae, at)
+        if announced_uid not in (None, header.sop_instance_uid):
+            raise NotADicomFilmError("other_instance", "the film has another SOPInstanceUID than its sender says")
+        if study not in (None, header.study_instance_uid):
+            raise NotADicomFilmError("other_study", "the film has another StudyInstanceUID than its sender says")
         sha256 = self._blobs.put(data)
         with self._database.writing() as session:
             film, new = add_film(session, header, sha256, source=source, at=at)
-            return FilmReceipt(film.id, film.study_instance_uid, film.sop_instance_uid, new)
+            return FilmReceipt(
+                film.id, film.study_instance_uid, film.sop_instance_uid, new, texts.get("SOPClassUID", "")
+            )
 
-    def _read_header(self, data: bytes, calling_ae: str | None, at: datetime) -> FilmHeader:
-        texts = _header_texts(data)
+    def _header(self, texts: dict[str, str], calling_ae: str | None, at: datetime) -> FilmHeader:
         uids = [texts.get(name) for name in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")]
         if not all(uids):
             raise NotADicomFilmError(
@@ -90,6 +111,8 @@ class FilmArrivals:
             )
         if not all(_UID.fullmatch(uid or "") for uid in uids):
             raise NotADicomFilmError("bad_uid", "a UID is not 1 to 64 digits and dots (PS3.5 section 9)")
+        if _holds_no_image(texts.get("SOPClassUID", "")):
+            raise NotADicomFilmError("not_an_image", "a DICOM object without pixels; only images are received")
         issuer = self._identity.for_dicom(texts.get("IssuerOfPatientID"), calling_ae)
         taken_at = _taken_at(texts, self._zone)
         return FilmHeader(
@@ -120,6 +143,12 @@ def _header_texts(data: bytes) -> dict[str, str]:
     if "SOPInstanceUID" not in texts:
         raise NotADicomFilmError("not_dicom", "not a DICOM file: no SOPInstanceUID")
     return {name: text for name, text in texts.items() if text is not None}
+
+
+def _holds_no_image(sop_class: str) -> bool:
+    """Whether a class of the standard stores something else than images; a class that is not known may store them."""
+    name = UID(sop_class).name
+    return name.endswith("Storage") and "Image Storage" not in name
 
 
 def _refuse_inflation(data: bytes) -> None:

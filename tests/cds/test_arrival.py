@@ -16,7 +16,7 @@ import pydicom.data
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.uid import DeflatedExplicitVRLittleEndian, DigitalXRayImageStorageForPresentation
 
 from cds.arrival import FilmArrivals, FilmReceipt, ReportArrivals
 from cds.arrival.markup import text_of_html
@@ -41,7 +41,9 @@ def test_a_film_arrives_with_who_and_when_but_no_name(
 ) -> None:
     data = make_film()
     receipt = films.receive(data, source="upload", at=at)
-    assert receipt == FilmReceipt(receipt.film_id, "2.25.2", "2.25.1", new=True)
+    assert receipt == FilmReceipt(
+        receipt.film_id, "2.25.2", "2.25.1", new=True, sop_class_uid=DigitalXRayImageStorageForPresentation
+    )
     with database.reading() as session:
         row = session.get_one(FilmRow, receipt.film_id)
     assert (row.identifier_system, row.identifier_value) == ("urn:oid:2.999.1", "4711")

@@ -1,0 +1,80 @@
+"""A receiver on loopback with a store of its own, and a peer that calls it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pydicom
+import pytest
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom import AE
+from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.sop_class import Verification
+
+from cds.arrival import FilmArrivals
+from cds.dicom.receiver import FILM_CLASSES, Receiver
+from cds.settings import Settings
+
+Listen = Callable[..., Receiver]
+
+
+@pytest.fixture
+def listen(films: FilmArrivals) -> Iterator[Listen]:
+    """Start a receiver with settings of its own; it is stopped at the end."""
+    with contextlib.ExitStack() as started:
+
+        def start(**settings: Any) -> Receiver:
+            receiver = Receiver(Settings(**{"dicom_timeout_s": 5.0, "max_body_mb": 2, **settings}), films)
+            receiver.start()
+            started.callback(receiver.stop)
+            return receiver
+
+        yield start
+
+
+@contextlib.contextmanager
+def calling(
+    port: int,
+    *,
+    calling_ae: str = "NORTHPACS",
+    called_ae: str = "ROENTGEN",
+    syntaxes: Sequence[str] = (ExplicitVRLittleEndian, ImplicitVRLittleEndian),
+    **tls: Any,
+) -> Iterator[Association]:
+    """An association of a peer, released or aborted at the end; whether it was accepted is the test's to ask."""
+    peer = AE(calling_ae)
+    peer.add_requested_context(Verification)
+    for film_class in FILM_CLASSES:
+        peer.add_requested_context(film_class, list(syntaxes))
+    peer.acse_timeout = peer.dimse_timeout = peer.network_timeout = 20
+    association = peer.associate("127.0.0.1", port, ae_title=called_ae, **tls)
+    try:
+        yield association
+    finally:
+        if association.is_established:
+            association.release()
+
+
+def dataset_of(film: bytes) -> pydicom.Dataset:
+    return pydicom.dcmread(io.BytesIO(film))
+
+
+def send_bytes(association: Association, sop_class: str, announced_uid: str, data: bytes) -> int:
+    """Send bytes as the data set of a film, whatever they are, and return the status."""
+    request = C_STORE()
+    request.MessageID, request.Priority = 7, 2
+    request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = sop_class, announced_uid
+    request.DataSet = io.BytesIO(data)
+    context = next(context for context in association.accepted_contexts if context.abstract_syntax == sop_class)
+    association._reactor_checkpoint.clear()
+    while not association._is_paused:
+        time.sleep(0.001)
+    association.dimse.send_msg(request, context.context_id)
+    _, answer = association.dimse.get_msg(block=True)
+    association._reactor_checkpoint.set()
+    return int(answer.Status)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -83,6 +83,7 @@ class Assessor:
         selections: Sequence[str] | None = None,
         at: datetime,
         service: str,
+        searched: Collection[str] = (),
         keep: bool = True,
     ) -> AssessedPatient:
         """Assess in a thread; see `assess_now`."""
@@ -95,6 +96,7 @@ class Assessor:
                 selections=selections,
                 at=at,
                 service=service,
+                searched=searched,
                 keep=keep,
             )
         )
@@ -109,6 +111,7 @@ class Assessor:
         selections: Sequence[str] | None = None,
         at: datetime,
         service: str,
+        searched: Collection[str] = (),
         keep: bool = True,
     ) -> AssessedPatient:
         """Return the assessment of one patient at a time.
@@ -118,12 +121,13 @@ class Assessor:
         drafts      drafted ServiceRequests (order-select, order-sign)
         selections  references of the drafts that are selected; None means all
         service     who asks, for the log
+        searched    resource types that were asked for and answered, whether or not any came
         keep        whether the case and the ledger follow; not for a question about another time
 
         Raises fusion.TwoPatientsError when the resources are about two patients.
         """
         started = time.perf_counter()
-        patient = read_patient(resources, patient_id=patient_id, at=at)
+        patient = read_patient(resources, patient_id=patient_id, at=at, searched=searched)
         orders, unmapped = self._orders.read_drafts(drafts, selections)
         subjects = self._subjects(patient, server, patient_id)
         with self._database.reading() as session:

@@ -25,7 +25,7 @@ from fusion.facts import Patient
 from fusion.findings import second_look
 from fusion.modalities import ImagingInput, ReportInput
 from fusion.orderables import Orderable
-from fusion.record import read_patient, resources_of
+from fusion.record import read_patient, resources_of, searched_type, searched_types
 from fusion.risks import RiskModels
 from fusion.rules import RuleSet, compile_rules
 
@@ -57,5 +57,7 @@ __all__ = [
     "compile_rules",
     "read_patient",
     "resources_of",
+    "searched_type",
+    "searched_types",
     "second_look",
 ]

@@ -98,7 +98,7 @@ class Smoking:
 class Patient:
     """What is known of one patient. Sex is administrative gender: male, female, other, unknown or None.
 
-    kinds  FHIR resource types that came with the record; what is not listed of a type that did not come is unknown
+    kinds  FHIR resource types that came with the record or were searched for; what is not listed of another is unknown
     """
 
     id: str

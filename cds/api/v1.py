@@ -23,7 +23,7 @@ from cds.service import Service
 from cds.store.films import StoredFilm, film_by_id, recent_films
 from cds.store.ledger import subject_of
 from cds.store.reports import report_by_id
-from fusion import Assessment, resources_of
+from fusion import Assessment, resources_of, searched_types
 from fusion.scores import SCORES, calculate
 from nlp import StructuredReport
 from vision import ImagingResult, heatmap_png, read_radiograph, render_png
@@ -223,6 +223,7 @@ def _add_knowledge(router: APIRouter, service: Service) -> None:
             patient_id=patient_id,
             at=body.at or utc_now(),
             service="api",
+            searched=searched_types(body.bundle),
             keep=body.at is None,
         )
         return assessed.assessment

@@ -21,7 +21,16 @@ from cds.codes import FindingCodes
 from cds.fhir.assessments import assessment_bundle
 from cds.service import Service
 from cds.settings import load_settings
-from fusion import Assessment, FusionError, ImagingInput, ReportInput, assess, read_patient, resources_of
+from fusion import (
+    Assessment,
+    FusionError,
+    ImagingInput,
+    ReportInput,
+    assess,
+    read_patient,
+    resources_of,
+    searched_types,
+)
 from fusion.errors import RecordError
 from fusion.risks import predict_deterioration
 from fusion.scores import SCORES, calculate
@@ -91,8 +100,8 @@ def risk(
     service = Service(settings)
     when = utc_now() if at is None else _time(at, settings.zone)
     try:
-        resources = resources_of(json.loads(bundle.read_text(encoding="utf-8")))
-        patient = read_patient(resources, at=when)
+        document = json.loads(bundle.read_text(encoding="utf-8"))
+        patient = read_patient(resources_of(document), at=when, searched=searched_types(document))
     except (ValueError, RecursionError, RecordError) as error:
         raise _rejected(bundle, str(error) if isinstance(error, RecordError) else "not JSON", as_json) from None
     age = patient.age_at(when)

@@ -91,6 +91,7 @@ class Answering:
                 selections=call.context.selected,
                 at=at,
                 service=service.id,
+                searched=record.searched,
             )
         except NoPatientError as error:
             raise MissingDataError(Issue("not-found", str(error), "prefetch.patient")) from None

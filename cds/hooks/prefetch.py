@@ -5,7 +5,7 @@ An absent key was not supplied, `null` means that there are no data, and an Oper
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,11 +19,15 @@ from fusion import resources_of
 
 @dataclass
 class Record:
-    """The resources of a call; `missing` names prefetch keys and why, `dropped` what was sent but not usable."""
+    """The resources of a call; `missing` names prefetch keys and why, `dropped` what was sent but not usable.
+
+    searched  resource types of which everything was asked for and answered
+    """
 
     resources: list[dict[str, Any]] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
     dropped: dict[str, str] = field(default_factory=dict)
+    searched: frozenset[str] = frozenset()
 
 
 async def gather(call: HookCall, service: HookService, fetcher: FhirFetcher) -> Record:
@@ -42,7 +46,15 @@ async def gather(call: HookCall, service: HookService, fetcher: FhirFetcher) -> 
                 record.missing[name] = fetched.problem
             _merge(record, name, fetched.resources)
     _keep_the_patient(record, call.context.patient_id)
+    bundles = {key for key, value in (call.request.prefetch or {}).items() if _is_bundle(value)}
+    record.searched = _searched(service.prefetch, (bundles | {*wanted}) - {*record.missing})
     return record
+
+
+def _searched(templates: Mapping[str, str], answered: Collection[str]) -> frozenset[str]:
+    """Return the types of which every search was answered; a null or a failure is no answer, an empty Bundle is."""
+    kinds = {key: template.partition("?")[0] for key, template in templates.items() if "?" in template}
+    return frozenset(kinds.values()) - {kind for key, kind in kinds.items() if key not in answered}
 
 
 def _read(call: HookCall, service: HookService) -> tuple[Record, dict[str, str]]:
@@ -67,6 +79,10 @@ def _read(call: HookCall, service: HookService) -> tuple[Record, dict[str, str]]
             record.missing[key] = "no_data" if key in sent and sent[key] is None else "not_supplied"
             wanted[key] = address
     return record, wanted
+
+
+def _is_bundle(value: Any) -> bool:
+    return isinstance(value, Mapping) and value.get("resourceType") == "Bundle"
 
 
 def _unusable(value: Any) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -48,17 +48,21 @@ class _Gathered:
         self.dropped.append(Dropped(reference=reference, reason=reason))
 
 
-def read_patient(resources: Iterable[Any], *, patient_id: str | None = None, at: datetime) -> Patient:
+def read_patient(
+    resources: Iterable[Any], *, patient_id: str | None = None, at: datetime, searched: Collection[str] = ()
+) -> Patient:
     """Return the facts of one patient as known at a time.
 
     resources   FHIR R4 resources in JSON form; other shapes are dropped by name
     patient_id  id of the Patient that is meant; without it there must be exactly one
     at          the time of the assessment; what lies after it is dropped
+    searched    resource types that were asked for and answered: of those that did not come, none is recorded
 
     Raises NoPatientError, or TwoPatientsError when the Patient resources are of two people.
     """
     listed = [resource for resource in resources if isinstance(resource, Mapping)]
     gathered = _Gathered(at, the_patient(listed, patient_id), _medication_concepts(listed))
+    gathered.kinds |= set(searched) & set(_READERS)
     subject = Subject(gathered.patient)
     seen: set[str] = set()
     for number, resource in enumerate(listed):

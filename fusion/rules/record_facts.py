@@ -5,7 +5,7 @@ What is not listed is "not recorded" only if resources of that type came with th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import date, datetime, timedelta
 
 from fusion.assessment import Evidence
@@ -100,7 +100,7 @@ def condition_recorded(key: str) -> Find:
         found = situation.patient.condition(key)
         if found is not None and not _is_past(found, key, situation.at.date()):
             return Known(True, (_record(found.reference, key.replace("_", " ")),))
-        return Known(False) if "Condition" in situation.patient.kinds else None
+        return _none_recorded(situation, {"Condition"}, key)
 
     return find
 
@@ -116,7 +116,7 @@ def medication_recorded(key: str) -> Find:
         found = situation.patient.medication(key, on=situation.at.date())
         if found is not None:
             return Known(True, (_record(found.reference, key),))
-        return Known(False) if _MEDICATION_KINDS & situation.patient.kinds else None
+        return _none_recorded(situation, _MEDICATION_KINDS, key)
 
     return find
 
@@ -126,7 +126,7 @@ def allergy_recorded(key: str) -> Find:
         found = situation.patient.allergy(key)
         if found is not None:
             return Known(True, (_record(found.reference, f"allergy to {key.replace('_', ' ')}"),))
-        return Known(False) if "AllergyIntolerance" in situation.patient.kinds else None
+        return _none_recorded(situation, {"AllergyIntolerance"}, f"allergy to {key}")
 
     return find
 
@@ -139,7 +139,8 @@ def contrast_reaction(situation: Situation, _: timedelta | None) -> Known | None
     filled = situation.facts.fill(_REACTION)
     if filled is not None and filled.evidence is not None:
         return Known("not_stated", (filled.evidence,))
-    return Known("none_recorded") if "AllergyIntolerance" in situation.patient.kinds else None
+    absent = _none_recorded(situation, {"AllergyIntolerance"}, "reaction to contrast")
+    return None if absent is None else Known("none_recorded", absent.evidence)
 
 
 def on_file(key: str) -> Find:
@@ -172,6 +173,14 @@ def care_setting(situation: Situation, _: timedelta | None) -> Known | None:
         if setting is not None:
             return Known(setting, (_record(encounter.reference, f"encounter: {setting}"),))
     return None
+
+
+def _none_recorded(situation: Situation, kinds: Collection[str], what: str) -> Known | None:
+    """Return that nothing is recorded, if resources came that would have recorded it."""
+    came = sorted(situation.patient.kinds.intersection(kinds))
+    if not came:
+        return None
+    return Known(False, (Evidence(kind="input", reference=came[0], detail=f"no {what.replace('_', ' ')} recorded"),))
 
 
 def _of_patient(situation: Situation, detail: str) -> Evidence:

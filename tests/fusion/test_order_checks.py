@@ -41,7 +41,7 @@ def test_creatinine_alone_is_enough_for_the_kidney_check() -> None:
     who = {"age": 70, "sex": "male", "observations": {"creatinine_mg_dl": 2.4}, "conditions": {}}
     found = checks(who, orderable="ct_chest_with_contrast")
     (check,) = [check for check in found if check.rule_id == "contrast_egfr_below_30"]
-    assert [item.reference for item in check.evidence] == ["Observation/creatinine_mg_dl"]
+    assert [item.reference for item in check.evidence] == ["Observation/creatinine_mg_dl", "Condition"]
 
 
 def test_without_creatinine_the_kidney_check_is_not_evaluable() -> None:
@@ -132,3 +132,15 @@ def test_pregnancy_is_not_asked_about_in_men_and_outside_the_fertile_years() -> 
         assessment = build.assessed(build.patient(**who), orders=(build.draft(orderable="xr_hip"),))
         statuses = {status.rule_id for status in assessment.rules}
         assert ("pregnancy_radiation_near_uterus" in statuses) is asked
+
+
+def test_a_check_that_rests_on_absence_says_so_and_without_an_answer_it_is_not_evaluable() -> None:
+    order = build.draft(orderable="ct_chest_with_contrast", modality="CT", contrast="with")
+    kidneys = {"age": 60, "observations": {"egfr": 22}}
+    asked = build.assessed(build.patient(**kidneys, kinds=["Condition"]), orders=(order,))
+    check = next(check for check in asked.order_checks if check.rule_id == "contrast_egfr_below_30")
+    assert "no dialysis recorded" in [item.detail for item in check.evidence]
+    silent = build.assessed(build.patient(**kidneys), orders=(order,))
+    assert next(s for s in silent.rules if s.rule_id == "contrast_egfr_below_30").missing == (
+        "condition_recorded_dialysis",
+    )

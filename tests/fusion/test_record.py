@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fusion import NoPatientError, Patient, TwoPatientsError, read_patient, resources_of
+from fusion import NoPatientError, Patient, TwoPatientsError, read_patient, resources_of, searched_types
 from fusion.record.codes import LOINC
 from tests.fusion import builders as build
 
@@ -193,6 +193,38 @@ def test_the_worst_reaction_counts_and_a_refuted_allergy_does_not() -> None:
     assert (
         read({**allergy, "verificationStatus": {"coding": [{"code": "refuted"}]}}).allergy("iodinated_contrast") is None
     )
+
+
+@pytest.mark.parametrize(
+    ("link", "searched"),
+    [
+        ([{"relation": "self", "url": "https://ehr.example/fhir/AllergyIntolerance?patient=p1&_count=50"}], True),
+        ([{"relation": "self", "url": "AllergyIntolerance?patient=p1&clinical-status=active"}], True),
+        ([{"relation": "self", "url": "AllergyIntolerance?patient=p1&code=1"}], False),
+        ([{"relation": "self", "url": "AllergyIntolerance?patient=p1&_lastUpdated=gt2026"}], False),
+        ([{"relation": "self", "url": "AllergyIntolerance?_count=50"}], False),
+        ([{"relation": "self", "url": "https://[broken"}], False),
+        (
+            [
+                {"relation": "self", "url": "AllergyIntolerance?patient=p1"},
+                {"relation": "next", "url": "AllergyIntolerance?patient=p1&page=2"},
+            ],
+            False,
+        ),
+        ([], False),
+        (None, False),
+    ],
+)
+def test_an_empty_search_of_all_of_a_type_says_that_none_is_recorded(link: Any, searched: bool) -> None:
+    page = {"resourceType": "Bundle", "type": "searchset", "total": 0, "link": link}
+    for document in (
+        page,
+        {"patient": PATIENT, "allergies": page},
+        {**page, "link": [], "entry": [{"resource": page}]},
+    ):
+        assert searched_types(document) == ({"AllergyIntolerance"} if searched else set())
+    found = read_patient([PATIENT], at=build.AT, searched=searched_types(page))
+    assert ("AllergyIntolerance" in found.kinds) is searched
 
 
 def test_what_came_with_the_record_is_remembered_by_type() -> None:

@@ -1,0 +1,53 @@
+"""What was asked for and is empty counts as none recorded; what was not answered stays unknown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from cds.api import create_app
+from cds.service import Service
+from fusion import compile_rules
+from tests.cds.hooks.builders import bundle, call, kidney_failure
+
+RULE = "contrast_egfr_below_30"
+
+
+@pytest.fixture
+def client(service: Service) -> TestClient:
+    """A client of a service with the packaged rules."""
+    service.rules = compile_rules(
+        service.configs.texts("rules"), orderables=service.orders.orderables, findings=service.configs.findings()
+    )
+    return TestClient(create_app(service), raise_server_exceptions=False)
+
+
+def ask(client: TestClient, **prefetch: Any) -> tuple[bool, bool]:
+    """Return whether a card of the rule came, and whether the rule was not evaluable."""
+    request = call("order-sign", prefetch={"laboratory": bundle(kidney_failure()), **prefetch})
+    answer = client.post("/cds-services/imaging-order-advisor", json=request).json()
+    items = answer["extension"].get("org.roentgen-cds.not-evaluable", {}).get("items", [])
+    said = [card for card in answer["cards"] if "no dialysis recorded" in card.get("detail", "")]
+    return bool(said), RULE in {item["rule"] for item in items}
+
+
+def test_an_empty_bundle_of_conditions_lets_a_rule_rest_on_absence_and_say_so(client: TestClient) -> None:
+    assert ask(client, conditions=bundle()) == (True, False)
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        None,
+        {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "exception"}]},
+        bundle(next_page="https://ehr.example/fhir/Condition?page=2"),
+    ],
+)
+def test_null_a_failure_or_a_part_is_not_none_recorded(client: TestClient, conditions: Any) -> None:
+    assert ask(client, conditions=conditions) == (False, True)
+
+
+def test_a_search_that_was_not_sent_is_not_none_recorded(client: TestClient) -> None:
+    assert ask(client) == (False, True)

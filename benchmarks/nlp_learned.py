@@ -1,10 +1,12 @@
 """Whether a learned part beside the rules pays: rules, the fine-tuned sentence encoder, and both.
 
-    python benchmarks/nlp_learned.py --data DIR [--folds 3] [--epochs 3] [--keep DIR] [--validation]
+    python benchmarks/nlp_learned.py --data DIR [--folds 3] [--epochs 3] [--work DIR] [--validation]
 
 DIR holds `reports.csv` of Open-i. Cross-validation on the development side, grouped by text: each
 report is scored by a model that has not seen it. How sure the model must be to overrule the rules is
 chosen there too; `--validation` then trains on the whole development side and scores the other once.
+`--work` keeps the model's scores of each fold and the last model: a run that was cut short goes on
+where it stopped, and one that ended compares the rules of today with the same scores.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,16 +38,18 @@ from nlp.training.sentence_labels import (
 from nlp.training.splits import part_of, text_key
 
 CUTS = np.arange(0.2, 0.85, 0.05)
-SURE = [(high, low) for high in (0.8, 0.9, 0.95, 0.98) for low in (0.02, 0.05, 0.1, 0.2)]
+SURE = [(high, low) for high in (0.8, 0.9, 0.95, 0.98, 1.0) for low in (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)]
+RESAMPLES = 1000
 Verdicts = NDArray[np.bool_]
+Scores = NDArray[np.float64]
 
 
-def trained(reports: Sequence[LabelledReport], epochs: int, folder: Path) -> SentenceClassifier:
+def trained(reports: Sequence[LabelledReport], epochs: int, folder: Path, threads: int) -> SentenceClassifier:
     """A model of these reports alone, exported and loaded as it would serve."""
     texts, targets = distinct_sentences(reports)
     network, tokenizer = fit(texts, targets, epochs=epochs, progress=_told)
     export(network, tokenizer, folder, {"reports": len(reports), "sentences": len(texts), "epochs": epochs})
-    return SentenceClassifier(folder)
+    return SentenceClassifier(folder, threads)
 
 
 def _told(step: int, steps: int, loss: float) -> None:
@@ -53,7 +57,7 @@ def _told(step: int, steps: int, loss: float) -> None:
         print(f"{step}/{steps} loss {loss:.4f}", file=sys.stderr)
 
 
-def scores_of(model: SentenceClassifier, reports: Sequence[LabelledReport]) -> NDArray[np.float64]:
+def scores_of(model: SentenceClassifier, reports: Sequence[LabelledReport]) -> Scores:
     """(reports, classes): the greatest probability of a report's sentences, 0 for a report without words."""
     rows = model.probabilities([text for report in reports for text in report.sentences])
     scores = np.zeros((len(reports), len(LABELS)))
@@ -65,13 +69,25 @@ def scores_of(model: SentenceClassifier, reports: Sequence[LabelledReport]) -> N
     return scores
 
 
+def kept(file: Path, reports: Sequence[CodedReport], made: Callable[[], Scores]) -> Scores:
+    """The scores that a file keeps of exactly these reports, or else those made now and kept there."""
+    names = np.array([report.uid for report in reports])
+    if file.is_file():
+        with np.load(file) as saved:
+            if np.array_equal(saved["reports"], names):
+                return np.asarray(saved["scores"], dtype=np.float64)
+    scores = made()
+    np.savez(file, reports=names, scores=scores)
+    return scores
+
+
 def rule_verdicts(extractor: Extractor, coded: Sequence[CodedReport]) -> Verdicts:
     """(reports, classes) of what the rules say."""
     read = [extractor.extract(report.text) for report in coded]
     return np.array([[*(one.labels.get(key) == 1 for key in LABELS[:-1]), not one.normal] for one in read], dtype=bool)
 
 
-def combined(rules: Verdicts, scores: NDArray[np.float64], sure: tuple[float, float]) -> Verdicts:
+def combined(rules: Verdicts, scores: Scores, sure: tuple[float, float]) -> Verdicts:
     """The rules, but where the model is sure of the contrary."""
     high, low = sure
     return np.where(scores > high, True, np.where(scores < low, False, rules)).astype(bool)
@@ -81,16 +97,26 @@ def f1(gold: Verdicts, said: Verdicts) -> float:
     return float(2 * (gold & said).sum() / max(1, gold.sum() + said.sum()))
 
 
-def figures(gold: Verdicts, said: Verdicts) -> dict[str, float]:
+def figures(gold: Verdicts, said: Verdicts, rules: Verdicts) -> dict[str, Any]:
+    """F1 with 95 % intervals from resampling reports, and the interval of what is won over the rules."""
     findings = slice(0, len(LABELS) - 1)
-    return {
-        "micro_f1": round(f1(gold[:, findings], said[:, findings]), 4),
-        "normal_f1": round(f1(~gold[:, -1], ~said[:, -1]), 4),
-        "abnormal_f1": round(f1(gold[:, -1], said[:, -1]), 4),
+    draws = np.random.default_rng(0).integers(0, len(gold), (RESAMPLES, len(gold)))
+    rows = {
+        "micro_f1": lambda g, s: f1(g[:, findings], s[:, findings]),
+        "normal_f1": lambda g, s: f1(~g[:, -1], ~s[:, -1]),
+        "abnormal_f1": lambda g, s: f1(g[:, -1], s[:, -1]),
     }
+    result: dict[str, Any] = {}
+    for name, value in rows.items():
+        sampled = np.array([value(gold[draw], said[draw]) for draw in draws])
+        won = sampled - np.array([value(gold[draw], rules[draw]) for draw in draws])
+        result[name] = round(value(gold, said), 4)
+        result[f"{name}_interval"] = np.quantile(sampled, [0.025, 0.975]).round(4).tolist()
+        result[f"{name}_over_rules_interval"] = np.quantile(won, [0.025, 0.975]).round(4).tolist()
+    return result
 
 
-def chosen(gold: Verdicts, rules: Verdicts, scores: NDArray[np.float64]) -> dict[str, Any]:
+def chosen(gold: Verdicts, rules: Verdicts, scores: Scores) -> dict[str, Any]:
     """One cut for the model alone, and how sure it must be beside the rules: the best micro-F1 on these reports."""
     findings = slice(0, len(LABELS) - 1)
     cut = max(CUTS, key=lambda value: f1(gold[:, findings], scores[:, findings] > value))
@@ -98,12 +124,12 @@ def chosen(gold: Verdicts, rules: Verdicts, scores: NDArray[np.float64]) -> dict
     return {"cut": round(float(cut), 2), "sure": sure}
 
 
-def ways(gold: Verdicts, rules: Verdicts, scores: NDArray[np.float64], choice: dict[str, Any]) -> dict[str, Any]:
+def ways(gold: Verdicts, rules: Verdicts, scores: Scores, choice: dict[str, Any]) -> dict[str, Any]:
     """The table: rules, model, combination."""
     return {
-        "rules": figures(gold, rules),
-        "model": figures(gold, scores > choice["cut"]),
-        "rules unless the model is sure": figures(gold, combined(rules, scores, choice["sure"])),
+        "rules": figures(gold, rules, rules),
+        "model": figures(gold, scores > choice["cut"], rules),
+        "rules unless the model is sure": figures(gold, combined(rules, scores, choice["sure"]), rules),
     }
 
 
@@ -112,10 +138,19 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with reports.csv of Open-i")
     parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--keep", type=Path, help="where to keep the model trained for --validation")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--work", type=Path, help="where the scores of each fold and the last model are kept")
     parser.add_argument("--validation", action="store_true")
     options = parser.parse_args()
-    torch.set_num_threads(2)
+    with tempfile.TemporaryDirectory() as folder:
+        work = options.work or Path(folder)
+        work.mkdir(parents=True, exist_ok=True)
+        print(json.dumps(comparison(options, work), indent=2))
+
+
+def comparison(options: argparse.Namespace, work: Path) -> dict[str, Any]:
+    """The tables of both sides, with the scores in the folder `work` or made now."""
+    torch.set_num_threads(options.threads)
     extractor = packaged_extractor(LEXICON)
     coded = [report for report in read_openi(options.data) if report.text]
     development = [report for report in coded if part_of(report.text) == "development"]
@@ -124,25 +159,28 @@ def main() -> None:
     scores = np.zeros(gold.shape)
     groups = [text_key(report.text) for report in development]
     started = time.monotonic()
-    for learn, test in GroupKFold(options.folds).split(scores, groups=groups):
-        with tempfile.TemporaryDirectory() as folder:
-            model = trained([labelled[index] for index in learn], options.epochs, Path(folder))
-            scores[test] = scores_of(model, [labelled[index] for index in test])
+
+    def learnt(learn: Sequence[LabelledReport], test: Sequence[LabelledReport], model: str) -> Scores:
+        return scores_of(trained(learn, options.epochs, work / model, options.threads), test)
+
+    for fold, (learn, test) in enumerate(GroupKFold(options.folds).split(scores, groups=groups)):
+        parts = [[labelled[index] for index in side] for side in (learn, test)]
+        file = work / f"fold-{fold}-of-{options.folds}-epochs-{options.epochs}.npz"
+        tested = [development[index] for index in test]
+        scores[test] = kept(file, tested, lambda parts=parts: learnt(*parts, "model"))
     choice = chosen(gold, rules, scores)
-    table = ways(gold, rules, scores, choice)
-    result: dict[str, Any] = {"development": {"reports": len(development), **choice, **table}}
-    print(json.dumps(result), file=sys.stderr)
+    result: dict[str, Any] = {
+        "development": {"reports": len(development), **choice, **ways(gold, rules, scores, choice)}
+    }
     if options.validation:
-        with tempfile.TemporaryDirectory() as folder:
-            model = trained(labelled, options.epochs, options.keep or Path(folder))
-            held = [report for report in coded if part_of(report.text) == "validation"]
-            unseen = label_reports(extractor, held)
-            unseen_gold = np.array([report.gold for report in unseen])
-            unseen_scores = scores_of(model, unseen)
+        held = [report for report in coded if part_of(report.text) == "validation"]
+        unseen = label_reports(extractor, held)
+        unseen_gold = np.array([report.gold for report in unseen])
+        file = work / f"validation-epochs-{options.epochs}.npz"
+        unseen_scores = kept(file, held, lambda: learnt(labelled, unseen, "model"))
         table = ways(unseen_gold, rule_verdicts(extractor, held), unseen_scores, choice)
         result["validation"] = {"reports": len(held), **table}
-    result["minutes"] = round((time.monotonic() - started) / 60, 1)
-    print(json.dumps(result, indent=2))
+    return result | {"minutes": round((time.monotonic() - started) / 60, 1)}
 
 
 if __name__ == "__main__":

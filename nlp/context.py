@@ -2,7 +2,7 @@
 
 The ConText way (Harkema 2009): modifiers with a direction and a scope, ended by terminators and
 shielded by pseudo-modifiers. Of several modifiers that reach a mention, whom it concerns comes
-first, then a denial, then the past, a condition and a doubt.
+first, then that it is taken as known, a denial, the past, a condition and a doubt.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from nlp.reading import DraftMention, Reading, Sentence, reading_of
 from nlp.result import Assertion
 from nlp.vocabulary import Vocabulary
 
-_PRIORITY: tuple[Assertion, ...] = ("family", "absent", "historical", "hypothetical", "possible", "present")
+_PRIORITY: tuple[Assertion, ...] = ("family", "present", "absent", "historical", "hypothetical", "possible")
 _SECTION_ASSERTION: dict[str, Assertion] = {
     "indication": "hypothetical",
     "history": "historical",

@@ -3,7 +3,7 @@
 Knows no text and no file: only the shape of one entry of each kind. Every entry has an `id`, so
 that a site's document can replace or add it, and so that a result can name the rule that fired.
 Phrases are words separated by spaces, in any case; `(a|b)` means either, `(a|)` means
-optional, and groups nest.
+optional, groups nest, and a last word `$` stands for the end of the sentence.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ def _expand_all(patterns: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(phrase for pattern in patterns for phrase in expand(pattern)))
 
 
-Phrases = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_expand_all)]
+OptionalPhrases = Annotated[tuple[str, ...], AfterValidator(_expand_all)]
+Phrases = Annotated[OptionalPhrases, Field(min_length=1)]
 
 
 class Entry(BaseModel):
@@ -95,14 +96,19 @@ class Composition(Entry):
 class Region(Entry):
     """What bare words such as `mass` name where the text speaks of another region of the body.
 
-    In a report that holds one of `phrases`, or a sentence that holds one of `near` and none of `unless`,
-    a finding that is a key of `readings` is read as its value.
+    A report is about the region when it holds one of `phrases`, or one of `titles` in its title or
+    opening words and none of `without` anywhere; a sentence when it holds one of `near`, and never
+    when it holds one of `unless`. There a finding that is a key of `readings` is read as its value,
+    or not at all where that is null; findings of `only` exist nowhere else.
     """
 
-    phrases: Phrases
-    near: tuple[str, ...] = ()
-    unless: tuple[str, ...] = ()
-    readings: dict[str, str] = Field(min_length=1)
+    phrases: OptionalPhrases = ()
+    titles: OptionalPhrases = ()
+    without: OptionalPhrases = ()
+    near: OptionalPhrases = ()
+    unless: OptionalPhrases = ()
+    readings: dict[str, str | None] = Field(min_length=1)
+    only: tuple[str, ...] = ()
 
 
 class ContextModifier(Entry):

@@ -57,10 +57,7 @@ class MentionFinder:
             found = list(self._table.longest(reading.stream.words, sentence.first, sentence.last))
             if found:
                 mentions = self._mentions(reading, number, sentence, found)
-                readings = self._regions.readings(region, reading, sentence)
-                for mention in mentions:
-                    mention.finding = readings.get(mention.finding, mention.finding)
-                reading.mentions.extend(mentions)
+                reading.mentions.extend(self._regions.read(region, reading, sentence, mentions))
         return doc
 
     def _mentions(

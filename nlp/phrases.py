@@ -30,8 +30,15 @@ class Match(Generic[T]):
     values: Sequence[T]
 
 
+END = "$"
+"""The word of a phrase that stands for the end of the words looked at."""
+
+
 class PhraseTable(Generic[T]):
-    """Phrases and what they stand for; several values may share a phrase."""
+    """Phrases and what they stand for; several values may share a phrase.
+
+    A phrase that ends with `$` is found only at the end of the words looked at.
+    """
 
     def __init__(self, entries: Iterable[tuple[str, T]], forms: Mapping[str, str] | None = None) -> None:
         self._root: _Node[T] = _Node()
@@ -57,6 +64,8 @@ class PhraseTable(Generic[T]):
                 index += 1
                 if node.values:
                     best, best_end = node, index
+                elif index == stop and END in node.following:
+                    best, best_end = node.following[END], stop
                 node = node.following.get(words[index]) if index < stop else None
             if best is None:
                 position += 1

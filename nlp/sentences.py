@@ -16,7 +16,7 @@ from spacy.tokens import Doc
 from nlp.reading import Reading, Sentence, reading_of
 
 _BREAK = re.compile(
-    r"(?P<stop>[.!?]+)(?=[\s\"')\]]|$|[A-Z])|(?P<lines>\n[ \t]*\n\s*)|(?P<line>\n)"
+    r"(?P<stop>[.!]+|(?<=[\w)\]])\?+)(?=[\s\"')\]]|$|[A-Z])|(?P<lines>\n[ \t]*\n\s*)|(?P<line>\n)"
     r"|(?P<item>(?<=[\s])\d{1,2}[.)](?=\s+[A-Z]))"
 )
 _ITEM = re.compile(r"[ \t]*(?:[-*•·]|\d{1,2}[.)])(?=\s)")

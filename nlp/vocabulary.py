@@ -70,6 +70,7 @@ TOPICS: Mapping[str, type[Entry]] = MappingProxyType(
 
 
 _SHORTEST_INFLECTED = 3
+_WORDED = ("phrases", "titles", "without", "near", "unless")
 
 
 class Vocabulary(BaseModel):
@@ -132,7 +133,7 @@ class Vocabulary(BaseModel):
     def finding_keys(self) -> tuple[str, ...]:
         """All finding keys that the words can lead to, sorted."""
         named = {entry.finding for entry in self.findings}
-        named |= {finding for entry in self.regions for finding in entry.readings.values()}
+        named |= {finding for entry in self.regions for finding in entry.readings.values() if finding is not None}
         return tuple(sorted(named | {entry.finding for entry in self.compositions}))
 
     def word_forms(self) -> dict[str, str]:
@@ -151,7 +152,8 @@ class Vocabulary(BaseModel):
         for topic in TOPICS:
             if topic not in ("spellings", "languages"):
                 for entry in getattr(self, topic):
-                    yield from getattr(entry, "phrases", ())
+                    for field in _WORDED:
+                        yield from getattr(entry, field, ())
 
     def _check_references(self, origin: Mapping[tuple[str, str], str], known: Sequence[str] | None) -> None:
         terms = {term.id for term in self.terms}
@@ -182,10 +184,10 @@ class Vocabulary(BaseModel):
 def _finding_keys(entry: Entry) -> Iterator[str]:
     fields = entry.model_dump(include={"finding"})
     yield from fields.values()
-    for several in ("implied_by", "supported_by", "denied_by", "findings"):
+    for several in ("implied_by", "supported_by", "denied_by", "findings", "only"):
         yield from getattr(entry, several, ())
     for one, other in getattr(entry, "readings", {}).items():
-        yield from (one, other)
+        yield from (one, other) if other is not None else (one,)
 
 
 def _plurals(word: str) -> Iterator[str]:

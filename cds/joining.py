@@ -18,6 +18,7 @@ from cds.jobs.queue import JobKind, job_state
 from cds.logs import logger
 from cds.store.films import StoredFilm, films_named
 from cds.store.films import with_results as films_with_results
+from cds.store.merges import with_merged
 from cds.store.reports import StoredReport, reports_named
 from cds.store.reports import with_results as reports_with_results
 from cds.store.tables import FilmRow, ReportRow
@@ -120,7 +121,8 @@ def evidence_of(
 
     resources  the record; its imaging studies, orders and reports may name films by accession number or study
     """
-    identifiers = frozenset((system, value) for system, value in patient.identifiers if system and value)
+    own = ((system, value) for system, value in patient.identifiers if system and value)
+    identifiers = with_merged(session, own)
     person = Person(identifiers, patient.birth_date, patient.sex)
     names = _named_by(resources)
     reports = [

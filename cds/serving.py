@@ -1,4 +1,4 @@
-"""Starting the processes of a service: API, worker at lower priority, and DICOM receiver where a port is set."""
+"""Starting the processes of a service: API, worker at lower priority, receiver of DICOM and HL7 where a port is set."""
 
 from __future__ import annotations
 
@@ -59,7 +59,11 @@ def check_safe_to_serve(settings: Settings) -> None:
 
 
 def _check_safe_to_receive(settings: Settings) -> None:
-    """Refuse to receive films from beyond loopback without saying from whom: DICOM itself has no passwords."""
+    """Refuse to receive from beyond loopback without saying from whom: DICOM and HL7 have no passwords."""
+    if settings.hl7_port is not None and not is_loopback(settings.hl7_host) and not settings.hl7_addresses:
+        raise UnsafeToServeError(
+            f"refusing to receive HL7 on {settings.hl7_host}, beyond loopback, from anyone; set CDS_HL7_ADDRESSES"
+        )
     if settings.dicom_port is None or is_loopback(settings.dicom_host):
         return
     lacking = [
@@ -107,8 +111,9 @@ def worker_process(settings: Settings) -> Iterator[None]:
 
 @contextlib.contextmanager
 def receiver_process(settings: Settings) -> Iterator[None]:
-    """Keep one `cds receiver` process running where a DICOM port is configured."""
-    with _kept("receiver", settings) if settings.dicom_port is not None else contextlib.nullcontext():
+    """Keep one `cds receiver` process running where a port for DICOM or HL7 is configured."""
+    receives = settings.dicom_port is not None or settings.hl7_port is not None
+    with _kept("receiver", settings) if receives else contextlib.nullcontext():
         yield
 
 
@@ -168,15 +173,25 @@ def _as_environment(settings: Settings) -> dict[str, str]:
         "CDS_FINDING_GATES": json.dumps(settings.finding_gates),
         "CDS_MAX_BODY_MB": str(settings.max_body_mb),
         **_dicom_environment(settings),
+        **_encryption(settings),
         **({"CDS_DATABASE_URL": settings.database_url} if settings.database_url else {}),
         **({"CDS_CONFIG_DIR": str(settings.config_dir.resolve())} if settings.config_dir else {}),
     }
 
 
 def _dicom_environment(settings: Settings) -> dict[str, str]:
-    values = {name: getattr(settings, name) for name in Settings.model_fields if name.startswith(("dicom_", "tls_"))}
+    values = {
+        name: getattr(settings, name) for name in Settings.model_fields if name.startswith(("dicom_", "hl7_", "tls_"))
+    }
     return {
         f"CDS_{name.upper()}": json.dumps(value) if isinstance(value, tuple) else str(value)
         for name, value in values.items()
         if value is not None
     }
+
+
+def _encryption(settings: Settings) -> dict[str, str]:
+    if settings.encryption_key_file is not None:
+        return {"CDS_ENCRYPTION_KEY_FILE": str(settings.encryption_key_file.resolve())}
+    key = settings.encryption_key
+    return {"CDS_ENCRYPTION_KEY": key.get_secret_value()} if key is not None else {}

@@ -21,6 +21,7 @@ from pydantic_settings.sources import EnvSettingsSource
 from cds.errors import ConfigurationError
 
 PREFIX = "CDS_"
+DATABASE_FILE = "roentgen.sqlite3"
 SETTINGS_FILE_VARIABLE = "CDS_SETTINGS_FILE"
 _OTHER_VARIABLES = frozenset({SETTINGS_FILE_VARIABLE, "CDS_SHARED_DATA"})
 EVERY_OTHER = "*"
@@ -53,6 +54,14 @@ class Settings(BaseSettings):
         default=None,
         description="Address that clients use, for links and JWT audiences. Example: https://cds.hospital.example",
     )
+    encryption_key_file: Path | None = Field(
+        default=None,
+        description="File of the key that the data are encrypted under: 64 hexadecimal digits. "
+        "Example: /etc/roentgen/data.key",
+    )
+    encryption_key: SecretStr | None = Field(
+        default=None, description="The same key itself, from a secret store. Example: (64 hexadecimal digits)"
+    )
     timezone: str = Field(default="UTC", description="Zone of dates without one. Example: Europe/Berlin")
     tls_certificate: Path | None = Field(
         default=None, description="PEM certificate chain. Example: /etc/roentgen/tls.pem"
@@ -75,6 +84,12 @@ class Settings(BaseSettings):
         description='Hosts from which missing prefetch may be fetched. Example: ["fhir.hospital.example"]',
     )
     fhir_private_addresses: bool = Field(
+        default=False, description="Whether those hosts may resolve to private addresses. Example: true"
+    )
+    webhook_hosts: tuple[str, ...] = Field(
+        default=(), description='Hosts that may be told of results. Example: ["pathway.hospital.example"]'
+    )
+    webhook_private_addresses: bool = Field(
         default=False, description="Whether those hosts may resolve to private addresses. Example: true"
     )
     cors_origins: tuple[str, ...] = Field(
@@ -112,6 +127,28 @@ class Settings(BaseSettings):
         default=30, ge=0.5, le=600, description="Longest silence, handshake and PDU, in seconds. Example: 60"
     )
     dicom_max_pdu_kb: int = Field(default=128, ge=16, le=1024, description="Longest PDU to receive. Example: 256")
+    hl7_port: int | None = Field(
+        default=None, ge=1, le=65535, description="Port for HL7 v2 by MLLP; default: none is opened. Example: 2575"
+    )
+    hl7_host: str = Field(default="127.0.0.1", description="Address of that port. Example: 0.0.0.0")
+    hl7_addresses: tuple[str, ...] = Field(
+        default=(), description='Addresses and networks that may connect; none named: any. Example: ["10.0.3.7"]'
+    )
+    hl7_processing_ids: tuple[Literal["P", "T", "D"], ...] = Field(
+        default=("P",), description='MSH-11 of messages that are taken. Example: ["P", "T"]'
+    )
+    hl7_tls: bool = Field(
+        default=False, description="Whether that port speaks TLS, with tls_certificate and tls_key. Example: true"
+    )
+    hl7_tls_ca: Path | None = Field(
+        default=None,
+        description="PEM of who signs the certificates that senders must show. Example: /etc/roentgen/ca.pem",
+    )
+    hl7_max_connections: int = Field(default=20, ge=1, le=200, description="Connections at once. Example: 5")
+    hl7_max_message_kb: int = Field(default=4096, ge=16, le=65536, description="Longest message. Example: 1024")
+    hl7_idle_s: float = Field(
+        default=3600, ge=0.5, le=86400, description="Silence after which a connection ends, in seconds. Example: 600"
+    )
     finding_gates: dict[str, Gate] = Field(
         default_factory=dict,
         description="Finding -> automatic, review_first (a person agrees before it leaves) or off; `*`: all others. "
@@ -149,7 +186,7 @@ class Settings(BaseSettings):
                 raise ValueError("name the address or network of each proxy, such as 10.0.0.4 or 10.0.0.0/24") from None
         return value
 
-    @field_validator("dicom_addresses")
+    @field_validator("dicom_addresses", "hl7_addresses")
     @classmethod
     def _known_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for part in value:
@@ -188,7 +225,7 @@ class Settings(BaseSettings):
     @property
     def url(self) -> str:
         """The database in use."""
-        return self.database_url or f"sqlite:///{(self.data_dir / 'roentgen.sqlite3').resolve()}"
+        return self.database_url or f"sqlite:///{(self.data_dir / DATABASE_FILE).resolve()}"
 
     @property
     def base_url(self) -> str:

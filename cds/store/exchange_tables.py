@@ -32,6 +32,17 @@ class PatientAliasRow(Base):
     fhir_id: Mapped[str | None] = mapped_column(String(255), index=True)
 
 
+class PatientMergeRow(Base):
+    """That a record number was merged into another of the same issuer, at the time of the sender's event."""
+
+    __tablename__ = "patient_merge"
+
+    system: Mapped[str] = mapped_column(String(255), primary_key=True)
+    old: Mapped[str] = mapped_column(String(255), primary_key=True)
+    new: Mapped[str] = mapped_column(String(255), index=True)
+    merged_at: Mapped[datetime]
+
+
 class IdentityDecisionRow(Base):
     """That a person said whose a film or report is; rows are added and never changed.
 

@@ -40,6 +40,7 @@ def identity() -> IdentityTable:
                 id="north",
                 system=SYSTEM,
                 dicom_issuer="NORTH",
+                hl7_authority="NORTH",
                 calling_aes=("NORTHPACS",),
                 accession_system="urn:oid:2.999.1.1",
             ),

@@ -21,15 +21,11 @@ from vision.evaluation.figures import (
     subgroups_of,
     with_calibration,
 )
-from vision.evaluation.films import LabelledFilms, adult_films, own_films, paediatric_films
+from vision.evaluation.films import TASKS, LabelledFilms, task_films
 from vision.evaluation.metrics import Floats
 from vision.evaluation.unseen import Progress, pointing, unseen_logits
 
 MODELS = Path(__file__).parents[1] / "models"
-_DEVELOPMENT = {
-    "adult": ("chest/nih/labels.csv", adult_films),
-    "paediatric": ("chest/paediatric_pneumonia/labels.csv", paediatric_films),
-}
 
 
 class NoFilmsError(VisionError):
@@ -48,7 +44,8 @@ def evaluate(
     Raises NoFilmsError when there is nothing to measure on, ModelVerificationError for a model that does not match its
     card, FileNotFoundError for a film that cannot be read.
     """
-    folders = [MODELS / name for name in _DEVELOPMENT] if model is None else [model]
+    packaged = [MODELS / name for name in TASKS if (MODELS / name).is_dir()]
+    folders = packaged if model is None else [model]
     figures: dict[str, Any] = {}
     for folder in folders:
         encoder = Encoder.load(folder, threads)
@@ -61,13 +58,8 @@ def evaluate(
 
 
 def _films(data: Path, card: ModelCard) -> LabelledFilms | None:
-    marker, load = _DEVELOPMENT[card.population.name]
-    if (data / marker).is_file():
-        return load(data)
-    if (data / "labels.csv").is_file():
-        films = own_films(data, card.labels)
-        return films if (films.targets == films.targets).any() else None
-    return None
+    learned_from = {str(item.get("labels_sha256")) for item in card.training_data}
+    return task_films(card.population.name, data, learned_from)
 
 
 def _figures(encoder: Encoder, films: LabelledFilms, progress: Progress | None) -> dict[str, Any]:

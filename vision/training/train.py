@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from vision.evaluation.films import folds_of
 from vision.prepare import Preparation
 from vision.training.augment import Augmentation
-from vision.training.datasets import FilmSet
+from vision.training.datasets import STORED_SIDE, FilmSet
 from vision.training.export import converted
-from vision.training.network import ChestNetwork, EarlyLayers
+from vision.training.network import WHOLE, ChestNetwork, EarlyLayers, Trunk
 from vision.training.schedule import checkpoint_of, resume, save, update_average, warm_cosine
 
 Progress = Callable[[int, int, float], None]
@@ -32,12 +32,15 @@ Progress = Callable[[int, int, float], None]
 class Recipe:
     """Everything that decides a training run.
 
+    trunk   how much of the backbone is used, and how much of it trained
+    degrade share of films that are brought to the resolution of a worse source
     places  weight of the loss on the radiologists' boxes
     start   folder of checkpoints of another task; the layers of its network of the same fold are the first weights;
             None: ImageNet
     """
 
     size: int = 224
+    trunk: Trunk = WHOLE
     folds: int = 3
     epochs: int = 10
     batch: int = 32
@@ -48,6 +51,11 @@ class Recipe:
     ema: float = 0.99
     degrade: float = 0.5
     seed: int = 7
+
+    @property
+    def stored_side(self) -> int:
+        """Side at which films are kept for training, from which augmentation cuts."""
+        return self.size * STORED_SIDE // 224
 
 
 def train_fold(
@@ -61,7 +69,7 @@ def train_fold(
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed + fold)
     index = np.flatnonzero(folds_of(films.groups, recipe.folds) != fold)
-    network = ChestNetwork(len(films.labels), boxed=bool(films.placed.any()))
+    network = ChestNetwork(len(films.labels), boxed=bool(films.placed.any()), trunk=recipe.trunk)
     network.to(memory_format=torch.channels_last)
     if recipe.start is not None:
         _start_from(network, checkpoint_of(Path(recipe.start), fold))
@@ -70,7 +78,7 @@ def train_fold(
     early = FixedLayers(network.early, recipe.size)
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=recipe.rate, weight_decay=recipe.weight_decay)
-    steps_per_epoch = int(films.rate[index].sum()) // recipe.batch
+    steps_per_epoch = max(1, int(films.rate[index].sum()) // recipe.batch)
     steps = steps_per_epoch * recipe.epochs
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: warm_cosine(step, steps))
     checkpoint = checkpoint_of(folder, fold)
@@ -95,9 +103,9 @@ def train_fold(
     return average
 
 
-def load_fold(labels: int, folder: Path, fold: int, *, boxed: bool) -> ChestNetwork:
+def load_fold(labels: int, folder: Path, fold: int, *, boxed: bool, trunk: Trunk = WHOLE) -> ChestNetwork:
     """Return the averaged network of a finished fold."""
-    network = ChestNetwork(labels, boxed=boxed)
+    network = ChestNetwork(labels, boxed=boxed, trunk=trunk)
     network.load_state_dict(torch.load(checkpoint_of(folder, fold), weights_only=True)["average"])
     network.eval()
     return network

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import yaml
+
+import fusion
+import vision
 from cds.configuration import Configs
 from cds.settings import Settings
 from cds.site_models import site_models
@@ -12,6 +19,8 @@ from cds.site_thresholds import site_cut_offs
 from fusion.risks import RiskModels
 from nlp import Extractor, Vocabulary
 from vision import Analyzer
+
+CARD = "model.yaml"
 
 
 class Models:
@@ -43,6 +52,25 @@ class Models:
         """Return one row per model: id, version, served or refused with the reason."""
         return [*self.analyzer.status(), *self.risks.status()]
 
+    def card(self, model_id: str) -> dict[str, Any] | None:
+        """Return the card of a model as it stands in its folder; None where it cannot be read."""
+        return next((card for card in self._cards() if card.get("id") == model_id), None)
+
+    def _cards(self) -> Iterator[dict[str, Any]]:
+        packaged = [file for package in (vision, fusion) for file in _card_files(package)]
+        of_site = [model.folder / CARD for model in site_models(self._configs) if model.folder is not None]
+        for file in [*of_site, *packaged]:
+            try:
+                card = yaml.safe_load(file.read_text(encoding="utf-8"))
+            except (OSError, UnicodeDecodeError, yaml.YAMLError):
+                continue
+            if isinstance(card, dict):
+                yield card
+
     def cut_offs(self) -> list[dict[str, Any]]:
         """Return one row per threshold of the site: in force, or refused with the reason."""
         return self.analyzer.cut_offs()
+
+
+def _card_files(package: ModuleType) -> list[Path]:
+    return sorted((Path(str(package.__file__)).parent / "models").glob(f"*/{CARD}"))

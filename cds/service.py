@@ -17,9 +17,12 @@ from cds.jobs.worker import Worker
 from cds.logs import logger
 from cds.models import Models
 from cds.orders import OrderTable
-from cds.settings import Settings
+from cds.settings import DATABASE_FILE, Settings
 from cds.store import BlobFolder, Database
 from cds.store.keyring import Keyring
+from cds.store.subscriptions import announce
+from cds.vault import Vault, master_key
+from cds.webhooks import Webhooks
 from fusion import RuleSet, compile_rules
 
 _log = logger(__name__)
@@ -42,22 +45,26 @@ class Service:
     @cached_property
     def keyring(self) -> Keyring:
         """The keys of the data folder."""
-        return Keyring(self.data_dir)
+        return Keyring(self.data_dir, master_key(self.settings))
+
+    @cached_property
+    def _vault(self) -> Vault:
+        return Vault(self.data_dir, self.keyring)
 
     @cached_property
     def audit(self) -> AuditTrail:
         """Who touched whose data; `record` returns when an entry is on disk."""
         file = (self.data_dir / AUDIT_FILE).resolve()
-        return AuditTrail(Database(f"sqlite:///{file}"), self.keyring.key)
+        return AuditTrail(Database(f"sqlite:///{file}", self._vault.database_key(file)), self.keyring.key)
 
     @cached_property
     def database(self) -> Database:
-        _ = self.data_dir
-        return Database(self.settings.url)
+        key = None if self.settings.database_url else self._vault.database_key(self.data_dir / DATABASE_FILE)
+        return Database(self.settings.url, key)
 
     @cached_property
     def blobs(self) -> BlobFolder:
-        return BlobFolder(self.data_dir / "blobs")
+        return BlobFolder(self.data_dir / "blobs", self._vault.blob_cipher())
 
     @cached_property
     def film_arrivals(self) -> FilmArrivals:
@@ -93,6 +100,14 @@ class Service:
     def gates(self) -> Gates:
         return Gates(self.settings.finding_gates)
 
+    def close(self) -> None:
+        """Close what holds the data folder; for whoever opens more than one in a process."""
+        for made in ("database", "_vault"):
+            if made in self.__dict__:
+                self.__dict__[made].close()
+        if "audit" in self.__dict__:
+            self.audit.database.close()
+
     def warm_up(self) -> None:
         """Load what the first request would otherwise wait for; says in the log which models are refused."""
         _ = self.assessor, self.models.risks, self.models.extractor
@@ -103,8 +118,14 @@ class Service:
             if row["state"] == "refused":
                 _log.error("threshold refused", finding=row["finding"], model=row["model"], reason=row["reason"])
 
+    @cached_property
+    def webhooks(self) -> Webhooks:
+        return Webhooks(self.database, self.settings)
+
     def worker(self) -> Worker:
-        return Worker(self.database, self.blobs, self.models)
+        return Worker(
+            self.database, self.blobs, self.models, deliveries={"notify": self.webhooks.deliver}, told=[announce]
+        )
 
     def health(self) -> dict[str, Any]:
         """Return what is up and what is degraded, each model and each threshold of the site by name."""

@@ -18,6 +18,9 @@ from cds.api.dicomweb import dicomweb_router
 from cds.api.fhir import fhir_router
 from cds.api.hooks import mount_hooks
 from cds.api.problems import install_problem_handlers
+from cds.api.reading import reading_router
+from cds.api.repeating import repeatable_route
+from cds.api.subscriptions import subscriptions_router
 from cds.api.v1 import v1_router
 from cds.api.verdicts import verdicts_router
 from cds.audit import AuditMiddleware
@@ -38,8 +41,11 @@ def create_app(service: Service) -> FastAPI:
     )
     install_problem_handlers(app)
     access = KeyAccess(service.settings.api_keys)
-    app.include_router(v1_router(service), dependencies=[Depends(access)])
-    app.include_router(verdicts_router(service), dependencies=[Depends(access)])
+    repeatable = repeatable_route(service, access)
+    app.include_router(v1_router(service, repeatable), dependencies=[Depends(access)])
+    app.include_router(verdicts_router(service, repeatable), dependencies=[Depends(access)])
+    app.include_router(subscriptions_router(service, repeatable), dependencies=[Depends(access)])
+    app.include_router(reading_router(service), dependencies=[Depends(access)])
     app.include_router(dicomweb_router(service), dependencies=[Depends(access)])
     app.include_router(fhir_router(service, access))
     app.include_router(audit_router(service), dependencies=[Depends(access)])

@@ -11,9 +11,12 @@ from typing import Annotated, Any
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Body, HTTPException, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from fastapi.openapi.models import Example
+from fastapi.routing import APIRoute
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from cds.api.access import client_of
+from cds.api.paging import Cursor, link_next, position_of
 from cds.assessing import utc_now
 from cds.audit import note_access
 from cds.contexts import GivenContext
@@ -22,6 +25,7 @@ from cds.jobs.queue import JobState, job_state
 from cds.service import Service
 from cds.store.films import StoredFilm, film_by_id, recent_films
 from cds.store.ledger import subject_of
+from cds.store.patients import named_patient
 from cds.store.reports import report_by_id
 from fusion import Assessment, resources_of, searched_types
 from fusion.scores import SCORES, calculate
@@ -30,6 +34,14 @@ from vision import ImagingResult, heatmap_png, read_radiograph, render_png
 
 _DICOM = "application/dicom"
 _Json = dict[str, Any]
+_PATIENT = {"resourceType": "Patient", "id": "p1", "identifier": [{"system": "urn:oid:1.2.3", "value": "4711"}]}
+_RISK_EXAMPLES: dict[str, Example] = {
+    "bundle": {
+        "summary": "A record",
+        "value": {"bundle": {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": _PATIENT}]}},
+    },
+    "known": {"summary": "A patient known here by record number", "value": {"patient": "urn:oid:1.2.3|4711"}},
+}
 
 
 class FilmAccepted(BaseModel):
@@ -79,21 +91,29 @@ class ExtractRequest(BaseModel):
 
 
 class RiskRequest(BaseModel):
-    """A FHIR R4 bundle of one patient; film and report are found in the store by its identifiers.
+    """A FHIR R4 bundle of one patient, or `patient`: "system|value", or the address of a Patient that hooks named.
 
-    With `at`, a question about another time: nothing is kept of it.
+    Film and report are found in the store by the identifiers. Without a bundle there is no record: scores and rules
+    that need one are not evaluated. With `at`, a question about another time: nothing is kept of it.
     """
 
     model_config = ConfigDict(extra="forbid")
 
-    bundle: _Json
+    bundle: _Json | None = None
+    patient: str | None = Field(default=None, max_length=600)
     patient_id: str | None = Field(default=None, max_length=255)
     at: AwareDatetime | None = None
 
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> RiskRequest:
+        if (self.bundle is None) == (self.patient is None):
+            raise ValueError("give either bundle or patient")
+        return self
 
-def v1_router(service: Service) -> APIRouter:
+
+def v1_router(service: Service, route_class: type[APIRoute] = APIRoute) -> APIRouter:
     """Return the routes of /api/v1."""
-    router = APIRouter(prefix="/api/v1")
+    router = APIRouter(prefix="/api/v1", route_class=route_class)
     _add_studies(router, service)
     _add_reports(router, service)
     _add_knowledge(router, service)
@@ -118,11 +138,19 @@ def _add_studies(router: APIRouter, service: Service) -> None:
 
     @router.get("/studies", tags=["studies"])
     def list_films(
-        limit: Annotated[int, Query(ge=1, le=200)] = 50, before: AwareDatetime | None = None
+        request: Request,
+        response: Response,
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+        before: AwareDatetime | None = None,
+        cursor: Cursor = None,
     ) -> list[FilmState]:
-        """Return films by arrival, newest first; `before` continues a listing."""
+        """Return films by arrival, newest first; the Link header names the next page."""
+        after = position_of(cursor)
         with service.database.reading() as session:
-            return [_film_state(film) for film in recent_films(session, limit=limit, before=before)]
+            films = recent_films(session, limit=limit, before=before, after=after)
+        last = films[-1].row if len(films) == limit else None
+        link_next(request, response, (last.received_at, last.id) if last else None)
+        return [_film_state(film) for film in films]
 
     @router.get("/studies/{study_id}", tags=["studies"])
     def read_film(study_id: str) -> FilmState:
@@ -200,6 +228,13 @@ def _add_knowledge(router: APIRouter, service: Service) -> None:
         """Return the scores with their inputs, units, population and citation."""
         return [definition.describe() for definition in SCORES.values()]
 
+    @router.get("/scores/{name}", tags=["risk"])
+    def read_score(name: str) -> _Json:
+        """Return one score with its inputs, units, population and citation."""
+        if name not in SCORES:
+            raise NotFoundError("no such score; GET /api/v1/scores lists them")
+        return SCORES[name].describe()
+
     @router.post("/scores/{name}", tags=["risk"])
     def calculate_score(name: str, inputs: Annotated[_Json, Body()]) -> _Json:
         """Return a score with the minimum and maximum that missing inputs allow."""
@@ -212,21 +247,50 @@ def _add_knowledge(router: APIRouter, service: Service) -> None:
         """Return the models, served or refused, with the reason."""
         return service.models.status()
 
+    @router.get("/models/{model_id}", tags=["risk"])
+    def read_model(model_id: str) -> _Json:
+        """Return a model: served or not, and its card as shipped: data, licence, figures, limits, thresholds."""
+        row = next((row for row in service.models.status() if row["id"] == model_id), None)
+        if row is None:
+            raise NotFoundError("no such model; GET /api/v1/models lists them")
+        return {**row, "card": service.models.card(model_id)}
+
     @router.post("/risk", tags=["risk"])
-    async def assess_patient(body: RiskRequest) -> Assessment:
-        """Return the assessment of the patient of a bundle."""
-        resources = resources_of(body.bundle)
-        patient_id = body.patient_id or _patient_of(resources)
+    async def assess_patient(body: Annotated[RiskRequest, Body(openapi_examples=_RISK_EXAMPLES)]) -> Assessment:
+        """Return the assessment of the patient of a bundle, or of one who is known here by film, report or hook."""
+        if body.bundle is None:
+            resource = await run_sync(_known_patient, service, body.patient or "")
+            resources, searched = [resource], frozenset[str]()
+        else:
+            resources, searched = resources_of(body.bundle), searched_types(body.bundle)
         assessed = await service.assessor.assess(
             resources,
             server=None,
-            patient_id=patient_id,
+            patient_id=body.patient_id or _patient_of(resources),
             at=body.at or utc_now(),
             service="api",
-            searched=searched_types(body.bundle),
-            keep=body.at is None,
+            searched=searched,
+            keep=body.at is None and body.bundle is not None,
         )
         return assessed.assessment
+
+
+def _known_patient(service: Service, name: str) -> _Json:
+    """Return what the store knows of a patient as a FHIR Patient."""
+    with service.database.reading() as session:
+        patient = named_patient(session, name)
+        if patient is None:
+            raise NotFoundError("no film, report or record of this patient has been seen; send a bundle")
+    note_access(patient=patient.subject)
+    identifiers = [{"system": system, "value": value} for system, value in sorted(patient.identifiers)]
+    resource = {
+        "resourceType": "Patient",
+        "id": "known",
+        "identifier": identifiers,
+        "birthDate": patient.birth_date.isoformat() if patient.birth_date else None,
+        "gender": patient.sex,
+    }
+    return {name: value for name, value in resource.items() if value}
 
 
 def _film(service: Service, film_id: str) -> StoredFilm:

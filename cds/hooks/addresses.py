@@ -30,11 +30,20 @@ class Pinned:
     base: httpx.URL
     address: str
 
-    def request(self, client: httpx.AsyncClient, url: httpx.URL, headers: dict[str, str]) -> httpx.Request:
-        """Return a GET of an address of this server, bound to the checked address."""
+    def request(
+        self,
+        client: httpx.AsyncClient,
+        url: httpx.URL,
+        headers: dict[str, str],
+        *,
+        method: str = "GET",
+        content: bytes | None = None,
+    ) -> httpx.Request:
+        """Return a request to an address of this server, bound to the checked address."""
         return client.build_request(
-            "GET",
+            method,
             url.copy_with(host=self.address),
+            content=content,
             headers={**headers, "Host": url.netloc.decode("ascii")},
             extensions={"sni_hostname": self.base.host},
         )

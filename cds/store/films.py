@@ -122,11 +122,23 @@ def films_named(
     return sorted(rows, key=_time_of, reverse=True)
 
 
-def recent_films(session: Session, *, limit: int, before: datetime | None = None) -> list[StoredFilm]:
-    """Return current films by arrival, newest first."""
-    query = select(FilmRow).where(FilmRow.superseded_by.is_(None)).order_by(FilmRow.received_at.desc()).limit(limit)
+def recent_films(
+    session: Session, *, limit: int, before: datetime | None = None, after: tuple[datetime, str] | None = None
+) -> list[StoredFilm]:
+    """Return current films by arrival, newest first.
+
+    after  time of arrival and id of the film that the listing goes on after
+    """
+    query = (
+        select(FilmRow)
+        .where(FilmRow.superseded_by.is_(None))
+        .order_by(FilmRow.received_at.desc(), FilmRow.id.desc())
+        .limit(limit)
+    )
     if before is not None:
         query = query.where(FilmRow.received_at < before)
+    if after is not None:
+        query = query.where(tuple_(FilmRow.received_at, FilmRow.id) < tuple_(*after))
     return with_results(session, session.scalars(query).all())
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from cds.store.exchange_tables import PatientAliasRow, PatientRow
+from cds.store.tables import FilmRow, ReportRow
 
 _REFERENCE = "Patient/"
 
@@ -75,6 +76,24 @@ def patients_by_fhir_id(session: Session, fhir_id: str) -> list[KnownPatient]:
     """Return who has an id on any FHIR server."""
     query = select(PatientAliasRow.subject).where(PatientAliasRow.fhir_id == fhir_id).distinct()
     return _known(session, session.scalars(query).all())
+
+
+def named_patient(session: Session, name: str) -> KnownPatient | None:
+    """Return who a name stands for: "system|value", or the absolute reference of a FHIR Patient.
+
+    A record number that only films or reports carry is one too: who it is says the number alone.
+    """
+    server, slash, fhir_id = name.rpartition("/Patient/")
+    alias = f"{server}|Patient/{fhir_id}" if slash else name
+    known = patient_by_alias(session, alias)
+    system, bar, value = alias.rpartition("|")
+    if known is not None or slash or not bar:
+        return known
+    for table in (FilmRow, ReportRow):
+        query = select(table.id).where(table.identifier_system == system, table.identifier_value == value).limit(1)
+        if session.scalar(query) is not None:
+            return KnownPatient(alias, frozenset({alias}))
+    return None
 
 
 def _known(session: Session, subjects: Sequence[str]) -> list[KnownPatient]:

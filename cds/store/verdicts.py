@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import select
+from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
 
 from cds.store.tables import VerdictRow
@@ -74,11 +74,26 @@ def verdicts_of_film(session: Session, film_id: str) -> dict[str, SaidVerdict]:
     return {row.finding: _said(row) for row in rows}
 
 
-def recent_verdicts(session: Session, *, limit: int, before: datetime | None = None) -> list[SaidVerdict]:
-    """Return verdicts, the newest first."""
-    query = select(VerdictRow).order_by(VerdictRow.said_at.desc()).limit(limit)
+def judged(session: Session, film_ids: Sequence[str]) -> dict[str, frozenset[str]]:
+    """Return film -> the findings on which someone has said something."""
+    found: dict[str, set[str]] = {}
+    rows = session.execute(
+        select(VerdictRow.film_id, VerdictRow.finding).where(VerdictRow.film_id.in_(film_ids)).distinct()
+    )
+    for film_id, finding in rows:
+        found.setdefault(film_id, set()).add(finding)
+    return {film_id: frozenset(findings) for film_id, findings in found.items()}
+
+
+def recent_verdicts(
+    session: Session, *, limit: int, before: datetime | None = None, after: tuple[datetime, str] | None = None
+) -> list[SaidVerdict]:
+    """Return verdicts, the newest first; `after`, time and id of the verdict that the listing goes on after."""
+    query = select(VerdictRow).order_by(VerdictRow.said_at.desc(), VerdictRow.id.desc()).limit(limit)
     if before is not None:
         query = query.where(VerdictRow.said_at < before)
+    if after is not None:
+        query = query.where(tuple_(VerdictRow.said_at, VerdictRow.id) < tuple_(*after))
     return [_said(row) for row in session.scalars(query)]
 
 

@@ -1,15 +1,25 @@
-"""Models that a site has put into service: `models.yaml`, an entry per model, bound to the hash of its weights."""
+"""Models that a site has put into service: `models.yaml`, an entry per model, bound to the hash of its weights.
+
+Putting one there is an act: it is recorded, with the figures of its card, before the file is changed.
+"""
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from cds.configuration import Configs
+from cds.errors import ConfigurationError
+from cds.promotion import record_act
+from cds.settings import Settings
 from cds.site_entries import put_entry, site_entries
 from vision import InService
+from vision.analyze import MODELS
+from vision.places import PREFIX, encoder_place
 
 FILE, TOP = "models.yaml", "models"
 _HEAD = "# Models that this site has put into service, written by `cds promote`; each is that with its sha256 only.\n"
@@ -33,6 +43,47 @@ def site_models(configs: Configs) -> tuple[InService, ...]:
     )
 
 
-def write_model(config_dir: Path, entry: dict[str, Any]) -> Path:
-    """Put an entry into the site's models.yaml in place of an older one of the model; returns the file."""
-    return put_entry(config_dir / FILE, TOP, entry, head=_HEAD)
+@dataclass(frozen=True)
+class ModelPromotion:
+    """Who put which weights into service, when, why, and what their card says of each finding."""
+
+    act: str
+    model: str
+    sha256: str
+    folder: str | None
+    by: str
+    reason: str
+    at: str
+    figures: dict[str, Any]
+
+
+def is_model(subject: str) -> bool:
+    """Return whether what is to be promoted is a model rather than a service."""
+    return subject.startswith(PREFIX)
+
+
+def promote_model(
+    settings: Settings, model: str, folder: Path | None, *, by: str, reason: str, at: datetime
+) -> ModelPromotion:
+    """Record that a model is put into service, then write it to models.yaml; it takes effect at the next start.
+
+    folder  of the model; None: the packaged one
+
+    Raises ConfigurationError when the site has no configs, or the model does not pass its verification.
+    """
+    if settings.config_dir is None:
+        raise ConfigurationError("no folder for the site's configs: set CDS_CONFIG_DIR")
+    place = encoder_place(folder or MODELS / model.removeprefix(PREFIX), settings.inference_threads, force=True)
+    if place.encoder is None or place.ref is None:
+        raise ConfigurationError(f"{model} cannot be put into service: {place.reason}")
+    if place.ref.id != model:
+        raise ConfigurationError(f"the folder holds {place.ref.id}, not {model}")
+    figures = {label: place.encoder.card.metrics[label]["auroc"] for label in place.labels}
+    where = None if folder is None else str(folder.resolve())
+    promotion = ModelPromotion(
+        "promote model", model, place.ref.sha256, where, by, reason, at.isoformat(timespec="seconds"), figures
+    )
+    record_act(settings.data_dir, asdict(promotion))
+    entry = {"id": model, "sha256": place.ref.sha256, "by": by, "at": promotion.at}
+    put_entry(settings.config_dir / FILE, TOP, entry | ({} if where is None else {"folder": where}), head=_HEAD)
+    return promotion

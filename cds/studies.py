@@ -18,6 +18,7 @@ from cds.models import Models
 from cds.settings import Settings, load_settings
 
 Say = Callable[[str], None]
+Progress = Callable[[int, int], None]
 
 _TRAIN_EXTRA = "training needs more packages: pip install 'roentgen-cds[train]'"
 _FUSION_TASKS = ("deterioration", "severity", "findings")
@@ -36,18 +37,26 @@ def evaluated(subject: str, data: Path, *, model: Path | None, picture: Path | N
 
 
 def trained(
-    package: str, task: str | None, data: Path, out: Path, *, start: Path | None = None, say: Say
+    package: str,
+    task: str | None,
+    data: Path,
+    out: Path,
+    *,
+    start: Path | None = None,
+    say: Say,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Train a model, write its folder and return its card.
 
-    start  vision: checkpoints of another task to start from
+    start     vision: checkpoints of another task to start from
+    progress  vision: called with the steps done and those of the whole run
 
     Raises ConfigurationError for a task that does not exist, or when the packages for training are not installed.
     """
     if package == "nlp":
         return _trained_nlp(data, out, say)
     if package == "vision":
-        return _trained_vision(task, data, out, start, say)
+        return _trained_vision(task, data, out, start, say, progress)
     if task not in _FUSION_TASKS:
         raise ConfigurationError(f"fusion has the tasks {', '.join(_FUSION_TASKS)}; give one by --task")
     if task == "deterioration":
@@ -154,13 +163,15 @@ def _trained_nlp(data: Path, out: Path, say: Say) -> dict[str, Any]:
     return train_model(data, out, progress=lambda step, steps, loss: say(f"step {step} of {steps}, loss {loss:.3f}"))
 
 
-def _trained_vision(task: str | None, data: Path, out: Path, start: Path | None, say: Say) -> dict[str, Any]:
+def _trained_vision(
+    task: str | None, data: Path, out: Path, start: Path | None, say: Say, progress: Progress | None
+) -> dict[str, Any]:
     if find_spec("torch") is None:
         raise ConfigurationError(_TRAIN_EXTRA)
     from vision.training.run import train_model
 
     try:
-        card: dict[str, Any] = train_model(task, data, out, say=say, start=start)
-    except ValueError as error:
-        raise ConfigurationError(f"{error}; give one by --task") from None
+        card: dict[str, Any] = train_model(task, data, out, say=say, start=start, progress=progress)
+    except (ValueError, FileNotFoundError) as error:
+        raise ConfigurationError(str(error)) from None
     return card

@@ -10,12 +10,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from vision.anatomy import AnatomyModel
 from vision.card import ModelCard, read_card
 from vision.encode import Encoder
 from vision.errors import ModelVerificationError
 from vision.gate import Gate
 from vision.result import ModelRef
 
+PREFIX = "vision-"
+"""Of the ids of models; the rest names the folder."""
 _Loaded = TypeVar("_Loaded")
 
 
@@ -64,10 +67,19 @@ def gate_place(folder: Path, threads: int) -> tuple[Gate | None, Place]:
     return gate, Place("gate", "served", ref=gate.ref)
 
 
-def encoder_place(folder: Path, threads: int, wanted: InService | None = None) -> Place:
+def anatomy_place(folder: Path, threads: int) -> tuple[AnatomyModel | None, Place]:
+    """Return the anatomy model of a folder, or None, and its place."""
+    if not folder.is_dir():
+        return None, Place(folder.name, "off", "the package holds none")
+    model, refusal = _loaded(lambda: AnatomyModel.load(folder, threads), folder.name)
+    return model, Place(folder.name, "refused" if model is None else "served", refusal, model and model.ref)
+
+
+def encoder_place(folder: Path, threads: int, wanted: InService | None = None, *, force: bool = False) -> Place:
     """Return the place of an encoder's folder.
 
     wanted  what the site says of it; its folder stands in for `folder`
+    force   serve one that ships switched off, to see whether it can be
     """
     name, folder = folder.name, folder if wanted is None or wanted.folder is None else wanted.folder
     card, refusal = _loaded(lambda: read_card(folder), name)
@@ -78,7 +90,7 @@ def encoder_place(folder: Path, threads: int, wanted: InService | None = None) -
         return replace(place, state="refused", reason=_another(wanted, card))
     if not card.served:
         return replace(place, reason="its card allows no finding to be served")
-    if wanted is None and not card.enabled:
+    if wanted is None and not card.enabled and not force:
         return replace(place, reason="it ships switched off; `cds promote` puts it into service")
     encoder, refusal = _loaded(lambda: Encoder.load(folder, threads), name)
     if encoder is None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cds.cli.output import messages, print_json, screen, wrong_use
+from cds.cli.output import messages, print_json, progress_bar, screen, wrong_use
 
 _AsJson = Annotated[bool, typer.Option("--json", help="JSON.")]
 _Table = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV with columns score, label (0 or 1).")]
@@ -63,7 +63,10 @@ def train(
     data: Annotated[Path, typer.Option(exists=True, help="Folder of the data; for findings, a CSV.")],
     out: Annotated[Path, typer.Option(file_okay=False, help="Model folder to write.")],
     task: Annotated[
-        str | None, typer.Option(help="vision: adult, paediatric; fusion: deterioration, severity, findings.")
+        str | None,
+        typer.Option(
+            help="vision: adult, paediatric, fracture, mammography; fusion: deterioration, severity, findings."
+        ),
     ] = None,
     start: Annotated[
         Path | None,
@@ -73,11 +76,12 @@ def train(
 ) -> None:
     """Train a model on a hospital's own data and write its folder: weights, licence, card.
 
-    Needs `pip install 'roentgen-cds[train]'` for vision. A run that was cut off goes on where it was.
+    For vision DATA has images/ and labels.csv: file, patient, and 1, 0 or nothing for each finding of the task. Needs `pip install 'roentgen-cds[train]'` for vision. A run that was cut off goes on where it was.
     """
     from cds.studies import trained
 
-    card = trained(package.value, task, data, out, start=start, say=messages.print)
+    with progress_bar("training") as progress:
+        card = trained(package.value, task, data, out, start=start, say=messages.print, progress=progress)
     messages.print(f"wrote {out}")
     print_json(card) if as_json else _show(card)
 
@@ -154,22 +158,34 @@ def audit(
 
 
 def promote(
-    service: Annotated[str, typer.Argument(help="Id of a silent service, as services.yaml has it.")],
+    subject: Annotated[
+        str, typer.Argument(help="Id of a silent service, as services.yaml has it, or of a model: vision-fracture.")
+    ],
     by: Annotated[str, typer.Option(help="Who decides, for the record.")],
     reason: Annotated[str, typer.Option(help="On what grounds, for the record.")],
+    folder: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="Of a model of the site's own; default: packaged.")
+    ] = None,
     as_json: _AsJson = False,
 ) -> None:
-    """Make a silent service live from the next start; the act is recorded with what it had said in silence."""
+    """Make a silent service live, or put a model into service, from the next start.
+
+    The act is recorded: of a service with what it had said in silence, of a model with the figures of its card.
+    """
     from cds.assessing import utc_now
     from cds.cli.audit_trail import recorded
     from cds.promotion import promote as promoted
     from cds.service import Service
     from cds.settings import load_settings
+    from cds.site_models import is_model, promote_model
 
     settings = load_settings()
     parts = Service(settings)
-    with parts.database.reading() as session, recorded(parts.audit, "cds promote", user=by, thing=service):
-        record = asdict(promoted(settings, session, service, by=by, reason=reason, at=utc_now()))
+    with parts.database.reading() as session, recorded(parts.audit, "cds promote", user=by, thing=subject):
+        if is_model(subject):
+            record = asdict(promote_model(settings, subject, folder, by=by, reason=reason, at=utc_now()))
+        else:
+            record = asdict(promoted(settings, session, subject, by=by, reason=reason, at=utc_now()))
     print_json(record) if as_json else _show(record)
 
 

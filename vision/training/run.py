@@ -78,7 +78,7 @@ def train_model(
     Raises ValueError for another task, and for films that are too few to be split and measured.
     """
     if task not in RECIPES:
-        raise ValueError(f"vision has the tasks {', '.join(RECIPES)}")
+        raise ValueError(f"vision has the tasks {', '.join(RECIPES)}; give one by --task")
     recipe = replace(RECIPES[task], start=None if start is None else str(start))
     if epochs is not None:
         recipe = replace(recipe, epochs=epochs)

@@ -139,9 +139,7 @@ class CasePages:
 
     def owner(self, row: FilmRow | ReportRow) -> str:
         """Return whose film or report it is: issuer and record number, as the identity table names the issuer."""
-        return self.subject(
-            f"{row.identifier_system or 'unknown issuer'}|{row.identifier_value or 'no record number'}"
-        )
+        return self.subject(f"{row.identifier_system or 'unknown issuer'}|{row.identifier_value or 'no record number'}")
 
     def subject(self, subject: str) -> str:
         """Return a subject of the store with its issuer as the identity table names it."""

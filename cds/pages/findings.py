@@ -43,6 +43,11 @@ class FindingRow:
     agreement_words: str
 
     @property
+    def judgeable(self) -> bool:
+        """Whether the film says something of it that a person can judge."""
+        return self.share is not None
+
+    @property
     def shown_first(self) -> bool:
         """Whether either side says it is there."""
         return self.label is True or self.assertion in ("present", "possible")

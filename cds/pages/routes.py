@@ -1,64 +1,136 @@
-"""Addresses of the pages: the worklist at /, a case, a film, and the static files they use."""
+"""Addresses of the pages: worklist and queues, a case, a film, a report, and the static files they use."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi.responses import RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
+from sqlalchemy.exc import OperationalError
 
+from cds.api.access import client_of
 from cds.audit import note_access
+from cds.logs import logger, place_of
 from cds.pages.case import CasePage, CasePages
 from cds.pages.words import clock, due, enhancement_words, plain, quantity, score_words, since, value_words
-from cds.pages.worklist import worklist
+from cds.pages.worklist import VIEWS, Row, Worklist
 from cds.service import Service
 from cds.store.ledger import subject_of
+from cds.store.reading import note_opened
+from cds.triage import LEVELS
 from vision.enhance import ENHANCEMENTS
 
 _FOLDER = Path(__file__).parent
 _NO_STORE = {"Cache-Control": "no-store"}
+_PATIENCE_MS = 250
+_Show = Callable[..., Response]
+_log = logger(__name__)
 
 
 def mount_pages(app: FastAPI, service: Service, access: Callable[[Request], Awaitable[str]]) -> None:
     """Add the pages to an application; every page needs `access`, the static files need none."""
     app.mount("/static", StaticFiles(directory=_FOLDER / "static"), name="static")
     show = _renderer(service)
-    cases = CasePages(service.blobs, service.configs.findings(), service.configs.identity())
-    names = {key: entry.display for key, entry in service.configs.findings().items()}
-    allowed = [Depends(access)]
+    configs = service.configs
+    cases = CasePages(service.blobs, configs.findings(), configs.identity(), service.gates)
+    names = {key: entry.display for key, entry in configs.findings().items()}
+    worklist = Worklist(
+        configs.triage(),
+        service.gates,
+        cases.owner,
+        cases.subject,
+        lambda key: names.get(key, plain(key)),
+        service.settings.zone,
+    )
+    _add_worklist(app, service, worklist, show, [Depends(access)])
+    _add_cases(app, service, cases, worklist, show, [Depends(access)])
+
+
+def _add_worklist(app: FastAPI, service: Service, worklist: Worklist, show: _Show, allowed: list[Any]) -> None:
+    def views() -> dict[str, list[Row]]:
+        with service.database.reading() as session:
+            return worklist.views(session, datetime.now(UTC))
 
     @app.get("/", dependencies=allowed, include_in_schema=False)
-    def show_worklist(request: Request) -> Response:
-        with service.database.reading() as session:
-            rows = worklist(session, cases.owner, lambda key: names.get(key, plain(key)))
-        return show(request, "worklist.html", rows=rows)
+    def show_worklist(request: Request, view: str = "open") -> Response:
+        if view not in VIEWS:
+            return show(request, "missing.html", status_code=404)
+        response = show(request, "worklist.html", views=views(), view=view)
+        response.headers["ETag"] = _etag(response)
+        if request.headers.get("if-none-match") == response.headers["ETag"]:
+            return Response(status_code=304, headers=_NO_STORE)
+        return response
+
+    @app.get("/next", dependencies=allowed, include_in_schema=False)
+    def show_next(after: str = "") -> Response:
+        """Lead to the first open film that is not the one just left."""
+        waiting = [row.address for row in views()["open"] if row.address != after]
+        return RedirectResponse(waiting[0] if waiting else "/", status_code=303, headers=_NO_STORE)
+
+    @app.get("/api/v1/worklist", dependencies=allowed, tags=["reading"])
+    def list_worklist(view: str = Query("open", description=f"One of {', '.join(VIEWS)}.")) -> list[Row]:
+        """Return the rows of one view of the worklist, the first to be read first."""
+        if view not in VIEWS:
+            raise HTTPException(422, f"the view is one of {', '.join(VIEWS)}")
+        return views()[view]
+
+
+def _add_cases(
+    app: FastAPI, service: Service, cases: CasePages, worklist: Worklist, show: _Show, allowed: list[Any]
+) -> None:
+    def shown(request: Request, page: CasePage | None) -> Response:
+        if page is None:
+            return show(request, "missing.html", status_code=404)
+        row = page.film.row if page.film is not None else page.report.row if page.report is not None else None
+        note_access(
+            patient=page.case.subject if page.case is not None else subject_of(row) if row is not None else None
+        )
+        standing = None
+        if page.film is not None:
+            _note_opened(service, page.film.row.id, client_of(request))
+            with service.database.reading() as session:
+                standing, _ = worklist.priority_of(session, page.film.row, datetime.now(UTC))
+        return show(request, "case.html", page=page, standing=standing, levels=LEVELS, enhancements=ENHANCEMENTS)
 
     @app.get("/cases/{case_id}", dependencies=allowed, include_in_schema=False)
     def show_case(request: Request, case_id: str) -> Response:
         with service.database.reading() as session:
             page = cases.of_case(session, case_id)
-        return _case_page(show, request, page)
+        return shown(request, page)
 
     @app.get("/films/{film_id}", dependencies=allowed, include_in_schema=False)
     def show_film(request: Request, film_id: str) -> Response:
         with service.database.reading() as session:
             page = cases.of_film(session, film_id)
-        return _case_page(show, request, page)
+        return shown(request, page)
+
+    @app.get("/reports/{report_id}", dependencies=allowed, include_in_schema=False)
+    def show_report(request: Request, report_id: str) -> Response:
+        with service.database.reading() as session:
+            page = cases.of_report(session, report_id)
+        return shown(request, page)
 
 
-def _case_page(show: Callable[..., Response], request: Request, page: CasePage | None) -> Response:
-    if page is None:
-        return show(request, "missing.html", status_code=404)
-    owner = page.case.subject if page.case is not None else subject_of(page.film.row) if page.film is not None else None
-    note_access(patient=owner)
-    return show(request, "case.html", page=page, enhancements=ENHANCEMENTS)
+def _note_opened(service: Service, film_id: str, by: str) -> None:
+    """Keep that someone looks at a film; a page never waits long for the store, nor fails for it."""
+    try:
+        with service.database.writing(patience_ms=_PATIENCE_MS) as session:
+            note_opened(session, film_id, by=by, at=datetime.now(UTC))
+    except OperationalError as error:
+        _log.warning("opening not kept", **place_of(error))
 
 
-def _renderer(service: Service) -> Callable[..., Response]:
+def _etag(response: Response) -> str:
+    return f'"{hashlib.sha256(response.body).hexdigest()[:32]}"'
+
+
+def _renderer(service: Service) -> _Show:
     templates = Jinja2Templates(directory=_FOLDER / "templates")
     zone = service.settings.zone
     filters: dict[str, Callable[[Any], str]] = {

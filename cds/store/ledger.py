@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import select, union
@@ -31,6 +31,15 @@ class Case:
     report_id: str | None
     assessment: Assessment
     assessed_at: datetime
+
+
+@dataclass(frozen=True)
+class OverdueFollowUp:
+    """An open entry of the ledger whose date has passed."""
+
+    subject: str
+    due_to: date
+    follow_up: FollowUp
 
 
 def subject_in_use(session: Session, candidates: Sequence[str]) -> str:
@@ -106,6 +115,26 @@ def cases_of_films(session: Session, film_ids: Sequence[str]) -> dict[str, Case]
     """Return the case that rests on each film, where there is one."""
     rows = session.scalars(select(AssessmentRow).where(AssessmentRow.film_id.in_(film_ids)))
     return {row.film_id: _case(row) for row in rows if row.film_id is not None}
+
+
+def cases_of_subjects(session: Session, subjects: Sequence[str]) -> dict[str, str]:
+    """Return subject -> id of its case, where there is one."""
+    rows = session.scalars(select(AssessmentRow).where(AssessmentRow.subject.in_(subjects)))
+    return {row.subject: row.case_id for row in rows}
+
+
+def overdue_follow_ups(session: Session, today: date) -> list[OverdueFollowUp]:
+    """Return the open follow-ups whose date has passed, the longest overdue first."""
+    rows = session.scalars(
+        select(FollowUpRow)
+        .where(FollowUpRow.state.in_(_OPEN), FollowUpRow.due_to < today)
+        .order_by(FollowUpRow.due_to, FollowUpRow.subject)
+    )
+    return [
+        OverdueFollowUp(row.subject, row.due_to, FollowUp.model_validate(row.follow_up))
+        for row in rows
+        if row.due_to is not None
+    ]
 
 
 def _update_ledger(session: Session, subject: str, follow_ups: Sequence[FollowUp], at: datetime) -> None:

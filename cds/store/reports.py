@@ -139,6 +139,22 @@ def reports_named(
     ).all()
 
 
+def critical_reports(session: Session, *, since: datetime) -> list[StoredReport]:
+    """Return current reports issued after a time in which something critical was read."""
+    rows = session.scalars(
+        select(ReportRow)
+        .join(ReportResultRow, ReportResultRow.report_id == ReportRow.id)
+        .where(
+            ReportRow.superseded_by.is_(None),
+            ReportRow.status != "entered-in-error",
+            ReportRow.issued_at >= since,
+            ReportResultRow.result["critical"].as_string() != "[]",
+        )
+        .order_by(ReportRow.issued_at)
+    ).all()
+    return with_results(session, rows)
+
+
 def with_results(session: Session, rows: Sequence[ReportRow]) -> list[StoredReport]:
     """Return reports with the results they have."""
     results = {

@@ -32,7 +32,8 @@ def oru(
     segments = [
         msh("ORU^R01^ORU_R01", control_id, **header),
         f"PID|1||{number}^^^NORTH^MR~999^^^ELSEWHERE||PLANTED^NAME||19500102|F",
-        f"OBR|1|P{order}|{order}^RIS|71046^XR CHEST 2 VIEWS^C4|||20260301101500|||||||||||{accession}||||{issued}|||{status}",
+        f"OBR|1|P{order}|{order}^RIS|71046^XR CHEST 2 VIEWS^C4|||20260301101500|||||||||||"
+        f"{accession}||||{issued}|||{status}",
         *(
             f"OBX|{number}|TX|71046&GDT^^C4||{line}||||||{observation_status}"
             for number, line in enumerate(lines, start=1)

@@ -170,7 +170,7 @@ def _films_of(database: Database, number: str) -> list[str]:
     patient = read_patient([record], at=datetime(2026, 3, 2, tzinfo=UTC))
     with database.reading() as session:
         evidence = evidence_of(session, patient, [record], at=datetime(2026, 3, 2, tzinfo=UTC))
-    return [note for note in evidence.notes.values()]
+    return list(evidence.notes.values())
 
 
 @pytest.mark.parametrize("merged_first", [True, False])

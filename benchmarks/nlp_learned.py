@@ -38,8 +38,9 @@ from nlp.training.sentence_labels import (
 from nlp.training.splits import part_of, text_key
 
 CUTS = np.arange(0.2, 0.85, 0.05)
-SURE = [(high, low) for high in (0.8, 0.9, 0.95, 0.98, 1.0) for low in (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)]
+SURE = [(high, low) for high in (0.8, 0.9, 0.95, 0.98) for low in (0.01, 0.02, 0.05, 0.1, 0.2)]
 RESAMPLES = 1000
+COSTED = 500
 Verdicts = NDArray[np.bool_]
 Scores = NDArray[np.float64]
 
@@ -81,10 +82,12 @@ def kept(file: Path, reports: Sequence[CodedReport], made: Callable[[], Scores])
     return scores
 
 
-def rule_verdicts(extractor: Extractor, coded: Sequence[CodedReport]) -> Verdicts:
-    """(reports, classes) of what the rules say."""
+def rule_verdicts(extractor: Extractor, coded: Sequence[CodedReport]) -> tuple[Verdicts, Verdicts]:
+    """(reports, classes) of what the rules say, and of where they are in doubt (label -1)."""
     read = [extractor.extract(report.text) for report in coded]
-    return np.array([[*(one.labels.get(key) == 1 for key in LABELS[:-1]), not one.normal] for one in read], dtype=bool)
+    said = [[*(one.labels.get(key) == 1 for key in LABELS[:-1]), not one.normal] for one in read]
+    open_ones = [[*(one.labels.get(key) == -1 for key in LABELS[:-1]), False] for one in read]
+    return np.array(said, dtype=bool), np.array(open_ones, dtype=bool)
 
 
 def combined(rules: Verdicts, scores: Scores, sure: tuple[float, float]) -> Verdicts:
@@ -124,13 +127,30 @@ def chosen(gold: Verdicts, rules: Verdicts, scores: Scores) -> dict[str, Any]:
     return {"cut": round(float(cut), 2), "sure": sure}
 
 
-def ways(gold: Verdicts, rules: Verdicts, scores: Scores, choice: dict[str, Any]) -> dict[str, Any]:
-    """The table: rules, model, combination."""
+def ways(
+    gold: Verdicts, rules: tuple[Verdicts, Verdicts], scores: Scores, choice: dict[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """The table: rules, model, and two ways to join them."""
+    said, in_doubt = rules
+    model = scores > choice["cut"]
     return {
-        "rules": figures(gold, rules, rules),
-        "model": figures(gold, scores > choice["cut"], rules),
-        "rules unless the model is sure": figures(gold, combined(rules, scores, choice["sure"]), rules),
+        "rules": figures(gold, said, said),
+        "model": figures(gold, model, said),
+        "rules unless the model is sure": figures(gold, combined(said, scores, choice["sure"]), said),
+        "rules, the model where they are in doubt": figures(gold, np.where(in_doubt, model, said), said),
     }
+
+
+def cost(folder: Path, reports: Sequence[LabelledReport], threads: int) -> dict[str, Any]:
+    """Size of the exported model, and reports per processor second of it alone, each equal sentence read once."""
+    model = SentenceClassifier(folder, threads)
+    sample = reports[:COSTED]
+    scores_of(model, sample[:20])
+    started = time.process_time()
+    scores_of(model, sample)
+    seconds = time.process_time() - started
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    return {"mib": round(size / 2**20, 1), "reports_per_second": round(len(sample) / seconds, 1)}
 
 
 def main() -> None:
@@ -168,7 +188,7 @@ def comparison(options: argparse.Namespace, work: Path) -> dict[str, Any]:
         file = work / f"fold-{fold}-of-{options.folds}-epochs-{options.epochs}.npz"
         tested = [development[index] for index in test]
         scores[test] = kept(file, tested, lambda parts=parts: learnt(*parts, "model"))
-    choice = chosen(gold, rules, scores)
+    choice = chosen(gold, rules[0], scores)
     result: dict[str, Any] = {
         "development": {"reports": len(development), **choice, **ways(gold, rules, scores, choice)}
     }
@@ -180,6 +200,8 @@ def comparison(options: argparse.Namespace, work: Path) -> dict[str, Any]:
         unseen_scores = kept(file, held, lambda: learnt(labelled, unseen, "model"))
         table = ways(unseen_gold, rule_verdicts(extractor, held), unseen_scores, choice)
         result["validation"] = {"reports": len(held), **table}
+        if (work / "model").is_dir():
+            result["cost"] = cost(work / "model", unseen, options.threads)
     return result | {"minutes": round((time.monotonic() - started) / 60, 1)}
 
 

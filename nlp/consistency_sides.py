@@ -6,7 +6,7 @@ of none, contradicts nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from nlp.phrases import PhraseTable
 from nlp.reading import DraftMention, Reading, sentence_span
@@ -28,6 +28,7 @@ class SideChecker:
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._forms = vocabulary.word_forms()
         self._rests_on = {entry.finding: frozenset(entry.denied_by) for entry in vocabulary.supports}
+        self._kin = {entry.finding: frozenset(entry.supported_by) for entry in vocabulary.supports}
         self._limbs = PhraseTable([(phrase, phrase) for phrase in vocabulary.words("limbs")], self._forms)
 
     def check(
@@ -52,7 +53,7 @@ class SideChecker:
                 if len({one.finding for one in places}) != 1:
                     continue
             side, claimed = _one_side(places), _one_side(claims)
-            if side is not None and claimed == _OTHER[side]:
+            if side is not None and claimed == _OTHER[side] and not self._seen_there(finding, claimed, seen):
                 place = next(one for one in places if one.laterality == side)
                 claim = next(one for one in claims if one.laterality == claimed)
                 yield Inconsistency(
@@ -60,6 +61,11 @@ class SideChecker:
                     message=f"{finding}: {side} in the findings, {claimed} in the impression",
                     spans=(sentence_span(reading, place.sentence), sentence_span(reading, claim.sentence)),
                 )
+
+    def _seen_there(self, finding: str, side: Laterality, seen: Mapping[str, Sequence[DraftMention]]) -> bool:
+        """Whether the findings describe something akin on that side under another name."""
+        akin = self._kin.get(finding, frozenset()) - {finding}
+        return any(one.laterality in (side, "bilateral") for key in akin for one in seen.get(key, ()))
 
     def _heading(self, reading: Reading) -> Iterator[Inconsistency]:
         """A limb of one side in the heading, and only the other side in what was seen."""

@@ -1,25 +1,32 @@
-"""Backup and restore: one tar file of the database, copied by SQLite's own online backup, and of the blobs.
+"""Backup and restore: one tar file of the databases, copied by SQLite's own online backup, of the keys and the blobs.
 
-A backup is whole or not there; a restore checks every file before it lays the database, last, into its place.
+A backup is whole or not there; a restore checks every file before it lays the database, last, into its place. What is
+encrypted stays encrypted: a backup is read with the operator's key, which is not in it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-import sqlite3
 import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from cds.errors import BackupError, ConfigurationError
-from cds.settings import Settings
+from sqlcipher3 import dbapi2 as sqlcipher
 
-_DATABASE = "roentgen.sqlite3"
+from cds.audit.trail import AUDIT_FILE
+from cds.errors import BackupError, ConfigurationError, DamagedBlobError
+from cds.settings import DATABASE_FILE, Settings
+from cds.store.blobs import BlobFolder
+from cds.store.encryption import BlobCipher, connect
+from cds.store.keyring import KEYS_FILE, Keyring
+from cds.vault import Vault, master_key
+
+_DATABASES = (DATABASE_FILE, AUDIT_FILE)
 _BLOB = re.compile(r"blobs/([0-9a-f]{2})/(\1[0-9a-f]{62})")
+_NAMED_BLOBS = "SELECT sha256 FROM film UNION SELECT sha256 FROM report"
 _CHUNK = 1 << 20
 
 
@@ -32,18 +39,28 @@ def back_up(settings: Settings, target: Path) -> int:
     database = _sqlite_file(settings)
     if not database.is_file():
         raise ConfigurationError(f"data_dir {settings.data_dir}: no database there to back up")
-    files = 1
-    with _private_folder(settings.data_dir) as folder, _written(target) as archive:
-        copy = folder / _DATABASE
-        with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(copy)) as destination:
-            source.backup(destination)
-        archive.add(copy, _DATABASE)
+    files = 0
+    vault = Vault(settings.data_dir, Keyring(settings.data_dir, master_key(settings)))
+    with closing(vault), _private_folder(settings.data_dir) as folder, _written(target) as archive:
+        for name in _DATABASES:
+            if (settings.data_dir / name).is_file():
+                _copy(settings.data_dir / name, folder / name, vault.database_key(settings.data_dir / name))
+                archive.add(folder / name, name)
+                files += 1
+        if (settings.data_dir / KEYS_FILE).is_file():
+            archive.add(settings.data_dir / KEYS_FILE, KEYS_FILE)
+            files += 1
         for blob in sorted((settings.data_dir / "blobs").glob("??/*")):
             name = f"blobs/{blob.parent.name}/{blob.name}"
             if _BLOB.fullmatch(name):
                 archive.add(blob, name)
                 files += 1
     return files
+
+
+def _copy(database: Path, copy: Path, key: bytes | None) -> None:
+    with closing(connect(database, key)) as source, closing(connect(copy, key)) as destination:
+        source.backup(destination)
 
 
 def restore_from(settings: Settings, source: Path) -> int:
@@ -63,10 +80,10 @@ def restore_from(settings: Settings, source: Path) -> int:
                 names = [_restored(archive, member, folder) for member in archive]
         except (tarfile.TarError, EOFError, OSError) as error:
             raise BackupError(f"{source}: cannot be read as a backup ({type(error).__name__})") from None
-        if _DATABASE not in names:
+        if DATABASE_FILE not in names:
             raise BackupError(f"{source}: holds no database; it is no backup of this program")
-        _check(folder, source)
-        for name in sorted(names, key=lambda name: name == _DATABASE):
+        _check(folder, source, Keyring(folder, master_key(settings)))
+        for name in sorted(names, key=lambda name: name == DATABASE_FILE):
             place = settings.data_dir / name
             for parent in reversed(place.relative_to(settings.data_dir).parents):
                 (settings.data_dir / parent).mkdir(exist_ok=True, mode=0o700)
@@ -80,38 +97,42 @@ def restore_from(settings: Settings, source: Path) -> int:
 
 def _restored(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> str:
     """Write one member under `folder`, synced, and return its name; only names of a backup, and only plain files."""
-    digest = _BLOB.fullmatch(member.name)
     content = archive.extractfile(member) if member.isreg() else None
-    if content is None or not (digest or member.name == _DATABASE):
+    if content is None or not (_BLOB.fullmatch(member.name) or member.name in (*_DATABASES, KEYS_FILE)):
         raise BackupError(f"{archive.name!s}: a member is not a file of a backup")
     place = folder / member.name
     place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    hashed = hashlib.sha256()
     with os.fdopen(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         while chunk := content.read(_CHUNK):
-            hashed.update(chunk)
             file.write(chunk)
         file.flush()
         os.fsync(file.fileno())
-    if digest and hashed.hexdigest() != digest[2]:
-        raise BackupError(f"{archive.name!s}: a blob is damaged")
     return member.name
 
 
-def _check(folder: Path, source: Path) -> None:
-    with closing(sqlite3.connect(folder / _DATABASE)) as connection:
+def _check(folder: Path, source: Path, keyring: Keyring) -> None:
+    """Raise BackupError unless all is whole, EncryptionKeyError where the key is not that of the backup."""
+    with closing(Vault(folder, keyring)) as vault:
+        blobs = BlobFolder(folder / "blobs", BlobCipher(keyring.read) if keyring.is_wrapped else None)
         try:
-            whole = connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-            blobs = [
-                digest
-                for table in ("film", "report")
-                for (digest,) in connection.execute(f"SELECT DISTINCT sha256 FROM {table}")  # noqa: S608 - two constants
-            ]
-        except sqlite3.DatabaseError:
-            raise BackupError(f"{source}: the database is damaged or not of this program") from None
-    lacking = sum(not (folder / "blobs" / digest[:2] / digest).is_file() for digest in blobs)
-    if not whole or lacking:
-        raise BackupError(f"{source}: the database is damaged, or {lacking} films or reports it names are not there")
+            for digest in blobs.digests():
+                blobs.get(digest)
+        except DamagedBlobError:
+            raise BackupError(f"{source}: a blob is damaged") from None
+        named: set[str] = set()
+        for name in filter(lambda name: (folder / name).is_file(), _DATABASES):
+            with closing(connect(folder / name, vault.database_key(folder / name))) as connection:
+                try:
+                    whole = connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+                    if name == DATABASE_FILE:
+                        named = {row[0] for row in connection.execute(_NAMED_BLOBS)}
+                except sqlcipher.DatabaseError:
+                    raise BackupError(f"{source}: the database is damaged or not of this program") from None
+            if not whole:
+                raise BackupError(f"{source}: the database {name} is damaged")
+    lacking = sum(not blobs.path(digest).is_file() for digest in named)
+    if lacking:
+        raise BackupError(f"{source}: {lacking} films or reports that the database names are not there")
 
 
 @contextmanager
@@ -150,4 +171,4 @@ def _sqlite_file(settings: Settings) -> Path:
         raise ConfigurationError(
             "database_url is set: back up that database with its own tools, and the blobs as files"
         )
-    return settings.data_dir / _DATABASE
+    return settings.data_dir / DATABASE_FILE

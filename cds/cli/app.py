@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cds import __version__
-from cds.cli import audit_trail, conformance, films, jobs, operate, records, reports, simulate, study
+from cds.cli import audit_trail, conformance, films, jobs, keys, operate, records, reports, simulate, study, verdicts
 
 app = typer.Typer(
     name="cds",
@@ -33,5 +33,5 @@ def _root(
     pass
 
 
-for module in (audit_trail, operate, films, reports, records, study, conformance, jobs, simulate):
+for module in (audit_trail, keys, operate, films, reports, records, study, conformance, jobs, simulate, verdicts):
     module.add_to(app)

@@ -1,6 +1,6 @@
 """A folder of files named by the sha256 of their content, synced to disk before a name is handed out.
 
-File names carry no patient data.
+File names carry no patient data. With a cipher the files are sealed, each bound to its name.
 """
 
 from __future__ import annotations
@@ -9,19 +9,22 @@ import hashlib
 import os
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-from cds.errors import DamagedBlobError
+from cds.errors import DamagedBlobError, EncryptionKeyError
+from cds.store.encryption import BlobCipher
 
 _UNFINISHED = ".incoming-"
 _ABANDONED_SECONDS = 3600
 
 
 class BlobFolder:
-    """Content-addressed files under `root`."""
+    """Content-addressed files under `root`, sealed by `cipher` if there is one."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, cipher: BlobCipher | None = None) -> None:
         self.root = root
+        self._cipher = cipher
         if not root.is_dir():
             root.mkdir(exist_ok=True, mode=0o700)
             _sync_folder(root.parent)
@@ -33,8 +36,8 @@ class BlobFolder:
         if not target.parent.is_dir():
             target.parent.mkdir(exist_ok=True, mode=0o700)
             _sync_folder(self.root)
-        if not _holds(target, data):
-            self._write(target, data)
+        if not self._holds(digest, data):
+            self._write(target, self._cipher.seal(digest, data) if self._cipher else data)
         _sync_folder(target.parent)
         return digest
 
@@ -53,9 +56,34 @@ class BlobFolder:
     def get(self, digest: str) -> bytes:
         """Return the content of a blob. Raises FileNotFoundError or DamagedBlobError."""
         data = self.path(digest).read_bytes()
+        if self._cipher is not None:
+            data = self._cipher.open(digest, data)
         if hashlib.sha256(data).hexdigest() != digest:
             raise DamagedBlobError(f"blob {digest[:12]} is not what was stored; restore it from a backup")
         return data
+
+    def _holds(self, digest: str, data: bytes) -> bool:
+        try:
+            return self.get(digest) == data
+        except (DamagedBlobError, EncryptionKeyError, FileNotFoundError):
+            return False
+
+    def seal_anew(self, digest: str) -> None:
+        """Write a blob once more as the cipher writes it now. Raises DamagedBlobError."""
+        data, target = self.get(digest), self.path(digest)
+        self._write(target, self._cipher.seal(digest, data) if self._cipher else data)
+        _sync_folder(target.parent)
+
+    def head(self, digest: str) -> bytes:
+        """Return the first bytes of a blob as they lie on disk."""
+        with self.path(digest).open("rb") as file:
+            return file.read(64)
+
+    def digests(self) -> Iterator[str]:
+        """Yield the names of the blobs."""
+        for path in sorted(self.root.glob("??/*")):
+            if not path.name.startswith(_UNFINISHED):
+                yield path.name
 
     def path(self, digest: str) -> Path:
         return self.root / digest[:2] / digest
@@ -74,10 +102,6 @@ class BlobFolder:
             except FileNotFoundError:
                 continue
         return removed
-
-
-def _holds(target: Path, data: bytes) -> bool:
-    return target.is_file() and target.stat().st_size == len(data) and target.read_bytes() == data
 
 
 def _sync_folder(folder: Path) -> None:

@@ -21,19 +21,24 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
+from sqlcipher3 import dbapi2 as sqlcipher
 
 from cds.errors import DatabaseVersionError
+from cds.store.encryption import give_key
 
 PATIENCE_MS = 10_000
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 class Database:
-    """Sessions on one database URL."""
+    """Sessions on one database URL.
 
-    def __init__(self, url: str) -> None:
+    key  of an encrypted SQLite file (SQLCipher)
+    """
+
+    def __init__(self, url: str, key: bytes | None = None) -> None:
         self.url = url
-        self.engine = _engine(url)
+        self.engine = _engine(url, key)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -75,8 +80,12 @@ class Database:
         self.engine.dispose()
 
 
-def _engine(url: str) -> Engine:
-    engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"), hide_parameters=True)
+def _engine(url: str, key: bytes | None) -> Engine:
+    if key is not None:
+        engine = create_engine(url, module=sqlcipher, hide_parameters=True)
+        event.listen(engine, "connect", lambda connection, _: give_key(connection, key))
+    else:
+        engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"), hide_parameters=True)
     if url.startswith("sqlite"):
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)

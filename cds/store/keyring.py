@@ -42,13 +42,13 @@ class Keyring:
         Raises EncryptionKeyError when the operator's key is not the one that the file was wrapped under.
         """
         if name not in self._known:
-            self._known = self.keys()
+            self._known = self.read()
         if name not in self._known:
             with self.changing() as keys:
                 keys.setdefault(name, secrets.token_bytes(KEY_BYTES))
         return self._known[name]
 
-    def keys(self) -> dict[str, bytes]:
+    def read(self) -> dict[str, bytes]:
         """Return every key as the file holds them now. Raises EncryptionKeyError."""
         file = self._folder / KEYS_FILE
         if not file.is_file():
@@ -74,7 +74,7 @@ class Keyring:
         master  wrap them under this key from now on
         """
         with _locked(self._folder):
-            keys = self.keys()
+            keys = self.read()
             yield keys
             self._master = master if master is not None else self._master
             self._write(keys)

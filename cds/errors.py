@@ -9,6 +9,7 @@
     │   └── MessageNotAcceptedError   an HL7 v2 message; the reason goes into its acknowledgement
     ├── NotFoundError           no such film, report, patient or job
     ├── DeliveryError           a message did not arrive where it should; says whether trying again would help
+    ├── LaunchError             a SMART launch cannot go on; says what is wrong, for people
     ├── SimulationError         an arrival log cannot be replayed; says which line is wrong
     ├── DemoError               the demo cannot start or cannot go on
     ├── BackupError             a file is not a backup, or a damaged one
@@ -74,6 +75,10 @@ class DeliveryError(CdsError):
     def __init__(self, reason: str, *, for_good: bool = False) -> None:
         super().__init__(reason)
         self.for_good = for_good
+
+
+class LaunchError(CdsError):
+    """A SMART launch cannot go on."""
 
 
 class DemoError(CdsError):

@@ -119,6 +119,10 @@ class Service:
                 _log.error("threshold refused", finding=row["finding"], model=row["model"], reason=row["reason"])
 
     @cached_property
+    def launches(self) -> SmartLaunches:
+        return SmartLaunches(self.database, self.settings)
+
+    @cached_property
     def webhooks(self) -> Webhooks:
         return Webhooks(self.database, self.settings)
 

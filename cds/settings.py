@@ -92,6 +92,10 @@ class Settings(BaseSettings):
     webhook_private_addresses: bool = Field(
         default=False, description="Whether those hosts may resolve to private addresses. Example: true"
     )
+    smart_clients: dict[str, str] = Field(
+        default_factory=dict,
+        description='EHR that may launch the case page (its FHIR base) -> our client id there. Example: {"https://ehr/fhir": "roentgen"}',
+    )
     cors_origins: tuple[str, ...] = Field(
         default=(), description='Origins of browser clients. Example: ["https://ehr"]'
     )

@@ -19,7 +19,9 @@ from cds.api.fhir import fhir_router
 from cds.api.hooks import mount_hooks
 from cds.api.problems import install_problem_handlers
 from cds.api.reading import reading_router
+from cds.api.reading_metrics import ReadingMetrics
 from cds.api.repeating import repeatable_route
+from cds.api.smart import SmartAccess, smart_router
 from cds.api.subscriptions import subscriptions_router
 from cds.api.v1 import v1_router
 from cds.api.verdicts import verdicts_router
@@ -40,7 +42,7 @@ def create_app(service: Service) -> FastAPI:
         lifespan=_lifespan(service),
     )
     install_problem_handlers(app)
-    access = KeyAccess(service.settings.api_keys)
+    access = SmartAccess(service, KeyAccess(service.settings.api_keys))
     repeatable = repeatable_route(service, access)
     app.include_router(v1_router(service, repeatable), dependencies=[Depends(access)])
     app.include_router(verdicts_router(service, repeatable), dependencies=[Depends(access)])
@@ -49,10 +51,11 @@ def create_app(service: Service) -> FastAPI:
     app.include_router(dicomweb_router(service), dependencies=[Depends(access)])
     app.include_router(fhir_router(service, access))
     app.include_router(audit_router(service), dependencies=[Depends(access)])
+    app.include_router(smart_router(service))
     mount_hooks(app, service)
     mount_pages(app, service, access)
     _add_health(app, service)
-    _add_metrics(app)
+    _add_metrics(app, service)
     app.middleware("http")(_secure_headers(service))
     app.add_middleware(AuditMiddleware, trail=service.audit)
     app.add_middleware(BodyLimitMiddleware, max_bytes=service.settings.max_body_mb * 1024 * 1024)
@@ -90,8 +93,9 @@ def _add_health(app: FastAPI, service: Service) -> None:
         return health
 
 
-def _add_metrics(app: FastAPI) -> None:
+def _add_metrics(app: FastAPI, service: Service) -> None:
     registry = CollectorRegistry()
+    registry.register(ReadingMetrics(lambda: service.database))
     requests = Counter("cds_requests", "Requests by route and status", ["route", "status"], registry=registry)
     seconds = Histogram("cds_request_seconds", "Time to answer", ["route"], buckets=_SECONDS, registry=registry)
 

@@ -77,6 +77,7 @@ class _Hooks:
             FindingCodes(service.configs.findings()),
             base_url=settings.base_url,
             quiet_hours=settings.override_quiet_hours,
+            launches=service.launches.knows,
         )
 
     async def run(self, request: Request, work: _Work) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -37,6 +37,7 @@ class Answering:
     """Answers calls of the services in force.
 
     quiet_hours  how long a card is not repeated after an override
+    launches     whether the EHR of a FHIR server can launch the case page by SMART
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Answering:
         *,
         base_url: str,
         quiet_hours: int,
+        launches: Callable[[str | None], bool] = lambda _: False,
     ) -> None:
         self._services = services
         self._assessor = assessor
@@ -61,6 +63,7 @@ class Answering:
         self._codes = codes
         self._base_url = base_url
         self._quiet = timedelta(hours=quiet_hours)
+        self._launches = launches
 
     def discovery(self) -> dict[str, Any]:
         """Return the services in force."""
@@ -121,7 +124,8 @@ class Answering:
                 else ()
             )
         chosen = choose(advice, service, overridden=overridden, shown=shown)
-        maker = CardMaker(self._orders, self._codes, _frame(call, at), self._base_url, assessed.case_url)
+        launches = self._launches(call.server)
+        maker = CardMaker(self._orders, self._codes, _frame(call, at), self._base_url, assessed.case_url, launches)
         cards = [maker.card(item) for item in chosen.advice]
         self._keep(map(_shown(service, call, assessed), chosen.advice, cards), at)
         return chosen, cards

@@ -63,13 +63,17 @@ class Advice:
 
 @dataclass(frozen=True)
 class CardMaker:
-    """Turns advice into cards for one answer."""
+    """Turns advice into cards for one answer.
+
+    launches  whether the EHR can launch the case page by SMART
+    """
 
     orders: OrderTable
     codes: FindingCodes
     frame: RequestFrame
     base_url: str
     case_url: str | None
+    launches: bool = False
 
     def card(self, advice: Advice) -> dict[str, Any]:
         """Return the card of an advice, with an id of its own."""
@@ -94,8 +98,17 @@ class CardMaker:
         if suggestions:
             card |= {"suggestions": suggestions, "selectionBehavior": advice.selection}
         if self.case_url:
-            card["links"] = [{"label": "Open the case: film and report", "url": self.case_url, "type": "absolute"}]
+            card["links"] = self._links(self.case_url)
         return card
+
+    def _links(self, case_url: str) -> list[dict[str, Any]]:
+        label = "Open the case: film and report"
+        absolute = {"label": label, "url": case_url, "type": "absolute"}
+        if not self.launches:
+            return [absolute]
+        context = case_url.rpartition("/")[2]
+        smart = {"label": label, "url": f"{self.base_url}/smart/launch", "type": "smart", "appContext": context}
+        return [smart, {**absolute, "label": f"{label} (with a login of its own)"}]
 
     def _suggestion(self, suggestion: Suggestion, advice: Advice) -> dict[str, Any] | None:
         request = self.orders.service_request(

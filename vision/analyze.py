@@ -18,23 +18,28 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from vision.anatomy import Anatomy
+from vision.anatomy_card import AnatomyCard
 from vision.card import ModelCard
 from vision.cut_offs import CutOff, CutOffs
 from vision.encode import Encoding
-from vision.explain import heatmap, regions
-from vision.findings import findings_of, strength_of, to_show
+from vision.explain import FINE, heatmap, regions
+from vision.findings import above_cut_off, findings_of, strength_of, to_show
 from vision.gate import Verdict, without_network
-from vision.measure import CARDIOTHORACIC_RATIO, quality_of
-from vision.places import InService, Place, encoder_place, gate_place
+from vision.measure import quality_of
+from vision.measure_anatomy import measurements_of
+from vision.places import InService, Place, anatomy_place, encoder_place, gate_place
 from vision.radiograph import Radiograph
 from vision.result import Embedding, ImagingResult, ModelRef, Population, Region
 from vision.subject import MODEL_OF, Subject, subject_of
 from vision.technique import Technique
+from vision.zones import Lungs
 
 MODELS = Path(__file__).parent / "models"
 ADULT_FROM_YEARS = 18.0
 EVERY_FINDING = "every_finding"
 """Stands in `not_applicable` for the findings of a model whose card cannot be read."""
+OPACITY_FINDING = "lung_opacity"
 _PREFIX = "vision-"
 """Of the ids of models; the rest names the folder."""
 _SIDES = {"L": "left", "R": "right"}
@@ -67,12 +72,13 @@ class Analyzer:
         self._inference = threading.Lock()
         self._gate, self._gate_place = gate_place(models / "gate", threads)
         names = (*_POPULATIONS, *(name for name in MODEL_OF.values() if name in wanted or (models / name).is_dir()))
+        self._anatomy, self._anatomy_place = anatomy_place(models / "anatomy", threads)
         self._places = {name: encoder_place(models / name, threads, wanted.get(name)) for name in names}
         self._cut_offs = CutOffs(cut_offs, [place.encoder.card for place in self._places.values() if place.encoder])
 
     def status(self) -> list[dict[str, Any]]:
         """Return one row per model: id, version, sha256, state (served, off, refused) and the reason."""
-        return [place.row() for place in (self._gate_place, *self._places.values())]
+        return [place.row() for place in (self._gate_place, *self._places.values(), self._anatomy_place)]
 
     def cut_offs(self) -> list[dict[str, Any]]:
         """Return one row per cut-off of the site: finding, model, state (in force, refused) and the reason."""
@@ -113,8 +119,9 @@ class Analyzer:
     def _assessed(
         self, result: ImagingResult, radiograph: Radiograph, technique: Technique, subject: Subject
     ) -> ImagingResult:
-        chest = (CARDIOTHORACIC_RATIO,) if subject == "chest" else ()
-        result = result.model_copy(update={"measurements": chest})
+        anatomy = self._outlined(result, radiograph, technique) if subject == "chest" else None
+        if anatomy is not None:
+            result = result.model_copy(update=self._shaped(anatomy, result, radiograph))
         name = MODEL_OF.get(subject, result.population)
         place, why = self._model_for(name, result.population, _age(radiograph, technique))
         if place is None or place.encoder is None or place.ref is None:
@@ -122,17 +129,57 @@ class Analyzer:
             return result.model_copy(update={"not_applicable": not_applicable})
         with self._inference:
             encoding = place.encoder.encode(radiograph.pixels)
-        return result.model_copy(update=self._said(encoding, place.encoder.card, place.ref, radiograph))
+        return result.model_copy(
+            update=self._said(encoding, place.encoder.card, place.ref, radiograph, result, anatomy)
+        )
 
-    def _said(self, encoding: Encoding, card: ModelCard, ref: ModelRef, radiograph: Radiograph) -> dict[str, Any]:
+    def _outlined(self, result: ImagingResult, radiograph: Radiograph, technique: Technique) -> Anatomy:
+        """Return lungs and heart of a chest film, or why there are none."""
+        if self._anatomy is None or self._gate is None:
+            return Anatomy({}, "no model that outlines heart and lungs is in service")
+        outside = outside_of(self._anatomy.card, _age(radiograph, technique), result.population)
+        if outside is not None:
+            return Anatomy({}, outside)
+        with self._inference:
+            return self._anatomy.anatomy(radiograph.pixels, radiograph.patient_orientation)
+
+    def _shaped(self, anatomy: Anatomy, result: ImagingResult, radiograph: Radiograph) -> dict[str, Any]:
+        """Return what the shapes alone say of a film."""
+        shaped = {"measurements": measurements_of(anatomy, radiograph, result.view, result.population, None)}
+        if self._anatomy is None or not anatomy.lungs:
+            return shaped
+        return {
+            **shaped,
+            "masks": anatomy.masks(self._anatomy.ref),
+            "quality": {**result.quality, "lungs_cut_off": anatomy.cut_off},
+            "models": (*result.models, self._anatomy.ref),
+        }
+
+    def _said(
+        self,
+        encoding: Encoding,
+        card: ModelCard,
+        ref: ModelRef,
+        radiograph: Radiograph,
+        result: ImagingResult,
+        anatomy: Anatomy | None,
+    ) -> dict[str, Any]:
         findings = findings_of(encoding, card, ref, self._prevalence, self._cut_offs.of(card, radiograph))
         shown = [(finding.key, encoding.maps[finding.key], strength_of(finding)) for finding in to_show(findings)]
-        return {
+        lungs = None if anatomy is None else Lungs.of(anatomy, FINE)
+        said = {
             "findings": findings,
-            "regions": tuple(spot for each in shown for spot in _regions(*each, card, radiograph)),
+            "regions": tuple(spot for each in shown for spot in _regions(*each, card, radiograph, lungs)),
             "heatmaps": tuple(heatmap(*each) for each in shown),
             "embedding": Embedding(model=ref, values=tuple(float(value) for value in encoding.embedding)),
-            "models": tuple(filter(None, [self._gate_place.ref, ref])),
+            "models": (*result.models, ref),
+        }
+        if anatomy is None:
+            return said
+        opacity = above_cut_off(OPACITY_FINDING, encoding, card, findings)
+        return {
+            **said,
+            "measurements": measurements_of(anatomy, radiograph, result.view, result.population, opacity),
         }
 
     def _model_for(self, name: str, population: Population, age: float | None) -> tuple[Place | None, str]:
@@ -169,7 +216,7 @@ def _by_age(years: float) -> Population:
     return "adult" if years >= ADULT_FROM_YEARS else "paediatric"
 
 
-def outside_of(card: ModelCard, age: float | None, population: Population) -> str | None:
+def outside_of(card: ModelCard | AnatomyCard, age: float | None, population: Population) -> str | None:
     """Return why a model is not for an age; None when it is, or when an adult was assumed."""
     ages = card.population
     every_age = ages.age_from == 0 and ages.age_to is None
@@ -202,11 +249,11 @@ def _with_reason(verdict: Verdict, other: Place | None) -> Verdict:
 
 
 def _regions(
-    key: str, logits: NDArray[np.float32], strength: float, card: ModelCard, film: Radiograph
+    key: str, logits: NDArray[np.float32], strength: float, card: ModelCard, film: Radiograph, lungs: Lungs | None
 ) -> tuple[Region, ...]:
     """Return the places a finding rests on; sides of the film and zones are those of lungs, on other films it is one
     side that the header names."""
-    found = regions(key, logits, film.patient_orientation, strength)
+    found = regions(key, logits, film.patient_orientation, strength, lungs)
     if card.population.name in _POPULATIONS:
         return found
     side = _SIDES.get(film.laterality or "")

@@ -5,18 +5,14 @@ A map has one value per place on a coarse grid, on the scale of the finding's lo
 
 from __future__ import annotations
 
-from typing import Literal
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from vision.result import Box, Heatmap, Region
+from vision.zones import Lungs, Side, Zone
 
-Side = Literal["left", "right", "midline"]
-Zone = Literal["upper", "middle", "lower"]
-
-_FINE = 64
+FINE = 64
 """Side of the grid on which regions are drawn."""
 _OF_PEAK = 0.5
 """Share of a map's peak that still belongs to a region."""
@@ -41,21 +37,26 @@ def heatmap(finding: str, logits: NDArray[np.float32], strength: float = 1.0) ->
 
 
 def regions(
-    finding: str, logits: NDArray[np.float32], orientation: tuple[str, ...] = (), strength: float = 1.0
+    finding: str,
+    logits: NDArray[np.float32],
+    orientation: tuple[str, ...] = (),
+    strength: float = 1.0,
+    lungs: Lungs | None = None,
 ) -> tuple[Region, ...]:
     """Return the places a finding rests on, strongest first; none where the map has no peak.
 
     logits       class-activation map (h x w)
     orientation  Patient Orientation of the film; empty means that the left of the film is the patient's right
     strength     0-1, scales the scores of the regions
+    lungs        of the film, on a grid of FINE x FINE, to name the places by; None: side and zone by shares of the film
     """
-    fine = np.clip(cv2.resize(_evidence(logits), (_FINE, _FINE), interpolation=cv2.INTER_CUBIC), 0, 1)
+    fine = np.clip(cv2.resize(_evidence(logits), (FINE, FINE), interpolation=cv2.INTER_CUBIC), 0, 1)
     peak = float(fine.max())
     if peak <= 0:
         return ()
     above = (fine >= _OF_PEAK * peak).astype(np.uint8)
     count, places = cv2.connectedComponents(above, connectivity=8)
-    found = [_region(finding, fine * strength, places == number, orientation) for number in range(1, count)]
+    found = [_region(finding, fine * strength, places == number, orientation, lungs) for number in range(1, count)]
     large = [region for region in found if _area(region.box) >= _SMALLEST]
     return tuple(sorted(large, key=lambda region: -region.score)[:_MOST])
 
@@ -68,25 +69,32 @@ def _evidence(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.clip((logits.astype(np.float64) - usual) / (peak - usual), 0, 1).astype(np.float32)
 
 
-def _region(finding: str, fine: NDArray[np.float32], inside: NDArray[np.bool_], orientation: tuple[str, ...]) -> Region:
+def _region(
+    finding: str,
+    fine: NDArray[np.float32],
+    inside: NDArray[np.bool_],
+    orientation: tuple[str, ...],
+    lungs: Lungs | None,
+) -> Region:
     rows, columns = np.nonzero(inside)
     weight = fine[inside]
     x, y = (
-        float(np.average(columns + 0.5, weights=weight)) / _FINE,
-        float(np.average(rows + 0.5, weights=weight)) / _FINE,
+        float(np.average(columns + 0.5, weights=weight)) / FINE,
+        float(np.average(rows + 0.5, weights=weight)) / FINE,
     )
     box = Box(
-        x0=float(columns.min()) / _FINE,
-        y0=float(rows.min()) / _FINE,
-        x1=float(columns.max() + 1) / _FINE,
-        y1=float(rows.max() + 1) / _FINE,
+        x0=float(columns.min()) / FINE,
+        y0=float(rows.min()) / FINE,
+        x1=float(columns.max() + 1) / FINE,
+        y1=float(rows.max() + 1) / FINE,
     )
+    side, zone = (side_of(x, orientation), zone_of(y)) if lungs is None else lungs.name_of(inside, x, y)
     return Region(
         finding=finding,
         box=box,
         score=round(float(weight.max()), 4),
-        side=side_of(x, orientation),
-        zone=zone_of(y),
+        side=side,
+        zone=zone,
         polygon=_outline(inside),
     )
 
@@ -117,4 +125,4 @@ def _outline(inside: NDArray[np.bool_]) -> tuple[tuple[float, float], ...]:
     contours, _ = cv2.findContours(inside.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     longest = max(contours, key=cv2.contourArea)
     simple = cv2.approxPolyDP(longest, 0.8, True)[:, 0]
-    return tuple((round((x + 0.5) / _FINE, 4), round((y + 0.5) / _FINE, 4)) for x, y in simple.tolist())
+    return tuple((round((x + 0.5) / FINE, 4), round((y + 0.5) / FINE, 4)) for x, y in simple.tolist())

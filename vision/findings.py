@@ -8,9 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vision.card import ModelCard
 from vision.encode import Encoding
 from vision.result import Finding, ModelRef
+
+Floats = NDArray[np.float32]
 
 _CERTAIN = 1e-6
 """Closest that a probability comes to 0 or 1."""
@@ -57,6 +62,16 @@ def to_show(findings: Sequence[Finding]) -> list[Finding]:
     if above:
         return sorted(above, key=_margin, reverse=True)
     return [max(findings, key=_margin)] if findings else []
+
+
+def above_cut_off(key: str, encoding: Encoding, card: ModelCard, findings: Sequence[Finding]) -> Floats | None:
+    """Return by how much each place of a finding's map [h, w] lies above its cut-off, in logits; None without one."""
+    cut_off = next((finding.threshold for finding in findings if finding.key == key), None)
+    if cut_off is None:
+        return None
+    fitted = card.calibration[key]
+    margin: Floats = (fitted.slope * encoding.maps[key] + fitted.intercept - _logit(cut_off)).astype(np.float32)
+    return margin
 
 
 def strength_of(finding: Finding) -> float:

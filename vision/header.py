@@ -31,6 +31,8 @@ _VIEWS: Mapping[str, HeaderView] = {
     **dict.fromkeys(("LLD", "RLD", "DECUBITUS", "LEFT LATERAL DECUBITUS", "RIGHT LATERAL DECUBITUS"), "decubitus"),
 }
 """Values of View Position (PS3.3 C.8.7.1.1.2 and C.8.11.5) and meanings of View Code Sequence (PS3.16 CID 4010)."""
+_UPRIGHT: Mapping[str, bool] = {"ERECT": True, "ORTHOSTATIC": True, "RECUMBENT": False, "SEMI-ERECT": False}
+"""Meanings of Patient Orientation Code Sequence (PS3.16 CID 19)."""
 _DATES = ("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate")
 
 
@@ -50,6 +52,7 @@ class Header:
     presentation: bool
     institution: str | None
     device: str | None
+    upright: bool | None
 
 
 def header_of(dataset: Dataset) -> Header:
@@ -67,6 +70,7 @@ def header_of(dataset: Dataset) -> Header:
         presentation=_text(dataset, "PresentationIntentType") != "FOR PROCESSING",
         institution=_text(dataset, "InstitutionName"),
         device=_text(dataset, "ManufacturerModelName"),
+        upright=_UPRIGHT.get((_meaning(dataset, "PatientOrientationCodeSequence") or "").upper()),
     )
 
 

@@ -1,4 +1,4 @@
-"""Measures of a film: how it was exposed, how sharp it is, how it is bordered; and what cannot be measured, with why.
+"""Measures of a film: how it was exposed, how sharp it is, how it is bordered.
 
 Knows no network and no finding.
 """
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from vision.prepare import resized
 from vision.radiograph import Radiograph
-from vision.result import Measurement
 
 _SIDE = 512
 _CLIPPED = 0.004
@@ -21,12 +20,6 @@ _FLAT = 0.015
 _MARK_BRIGHT, _MARK_STEP = 0.97, 0.35
 _MARK_SMALLEST, _MARK_LARGEST = 12, 0.01
 """Pixels of the smallest mark, and share of the film of the largest."""
-CARDIOTHORACIC_RATIO = Measurement(
-    name="cardiothoracic_ratio",
-    value=None,
-    unit="1",
-    reason="not assessable: no model that outlines heart and lungs is in service",
-)
 
 Pixels = NDArray[np.float32]
 

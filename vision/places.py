@@ -69,8 +69,6 @@ def gate_place(folder: Path, threads: int) -> tuple[Gate | None, Place]:
 
 def anatomy_place(folder: Path, threads: int) -> tuple[AnatomyModel | None, Place]:
     """Return the anatomy model of a folder, or None, and its place."""
-    if not folder.is_dir():
-        return None, Place(folder.name, "off", "the package holds none")
     model, refusal = _loaded(lambda: AnatomyModel.load(folder, threads), folder.name)
     return model, Place(folder.name, "refused" if model is None else "served", refusal, model and model.ref)
 

@@ -31,6 +31,7 @@ class Radiograph:
     pixel_spacing_mm     between rows and between columns; of the detector where nothing was calibrated
     burned_in            whether the header says that text is burned into the pixels
     presentation         False for raw detector data (Presentation Intent Type FOR PROCESSING)
+    upright              whether the patient stood or sat upright; None where not said
     institution, device  Institution Name and Manufacturer's Model Name, upper case; None where not said
     colour               share of pixels that are truly coloured; a film has next to none
     """
@@ -53,4 +54,5 @@ class Radiograph:
     presentation: bool = True
     institution: str | None = None
     device: str | None = None
+    upright: bool | None = None
     colour: float = 0.0

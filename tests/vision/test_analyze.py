@@ -55,6 +55,7 @@ def card(name: str, says: dict[str, float], **changes) -> SimpleNamespace:
         "enabled": True,
         "thresholds": {label: {"value": 0.6} for label in says if label != "tuberculosis"},
         "prevalence": dict.fromkeys(says, 0.5),
+        "calibration": dict.fromkeys(says, SimpleNamespace(slope=1.0, intercept=0.0)),
         "population": SimpleNamespace(name=name, age_from=AGES[name][0], age_to=AGES[name][1]),
     }
     return SimpleNamespace(**{**fields, **changes})
@@ -183,11 +184,6 @@ class TestFindings:
     def test_with_none_above_the_nearest_is_shown(self, analyzer, chest):
         assert [h.finding for h in analyzer.analyze(aged(chest, 4), at=AT).heatmaps] == ["paediatric_pneumonia"]
 
-    def test_the_cardiothoracic_ratio_is_said_to_be_not_assessable(self, analyzer, chest):
-        (ratio,) = analyzer.analyze(chest, at=AT).measurements
-        assert (ratio.name, ratio.value) == ("cardiothoracic_ratio", None)
-        assert "not assessable" in ratio.reason
-
     @given(st.floats(0.02, 0.98), st.floats(0.02, 0.98), st.floats(0.02, 0.98))
     def test_the_prevalence_shift_is_monotone_and_undone_by_the_shift_back(self, score, developed, site):
         there = shifted(score, developed, site)
@@ -202,7 +198,7 @@ class TestResult:
 
     def test_a_result_names_its_models_its_film_and_its_time(self, analyzer, chest):
         result = analyzer.analyze(chest, at=AT)
-        assert [m.id for m in result.models] == ["gate", "adult"]
+        assert [m.id for m in result.models] == ["gate", "vision-anatomy", "adult"]
         assert result.image_sha256 == chest.sha256
         assert result.analysed_at == AT
         assert result.embedding.model.id == "adult"
@@ -292,7 +288,7 @@ class TestFiles:
 @pytest.mark.skipif(not (MODELS / "adult" / "model.yaml").is_file(), reason="no adult model is packaged")
 class TestPackagedModels:
     def test_all_packaged_models_are_served(self, packaged):
-        assert [row["state"] for row in packaged.status()] == ["served"] * 3
+        assert [row["state"] for row in packaged.status()] == ["served"] * 4
 
     def test_the_film_with_lung_masses_is_abnormal_with_and_without_its_header(self, packaged, chest):
         for film in (chest, headless(chest)):

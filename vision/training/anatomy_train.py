@@ -7,7 +7,6 @@ more.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,22 +24,26 @@ from vision.training.anatomy_augment import OutlineAugmentation
 from vision.training.anatomy_network import AnatomyNetwork, FixedEncoder
 from vision.training.datasets import film_of
 from vision.training.export import converted
+from vision.training.folds import StepProgress
 from vision.training.schedule import checkpoint_of, resume, save, update_average, warm_cosine
-
-Progress = Callable[[int, int, float], None]
 
 _SMOOTH = 1.0
 
 
 @dataclass(frozen=True)
 class AnatomyRecipe:
-    """Everything that decides a training run; `rates` say how often a film of each source is shown per epoch."""
+    """Everything that decides a training run.
+
+    rates     how often a film of each source is shown per epoch
+    held_out  whether the network of a fold is trained without its films; False: on all of them
+    """
 
     size: int = 192
     folds: int = 3
     epochs: int = 10
     batch: int = 16
     rates: tuple[tuple[str, float], ...] = (("jsrt", 3.0), ("shenzhen", 0.6))
+    held_out: bool = True
     rate: float = 1.5e-3
     weight_decay: float = 0.02
     ema: float = 0.98
@@ -80,16 +83,16 @@ def _sized(labels: LabelMap, side: int) -> LabelMap:
 
 
 def train_fold(
-    films: OutlineSet, recipe: AnatomyRecipe, fold: int, folder: Path, *, progress: Progress | None = None
+    films: OutlineSet, recipe: AnatomyRecipe, fold: int, folder: Path, *, progress: StepProgress | None = None
 ) -> AnatomyNetwork:
-    """Train the network of one fold, without its patients, and return its averaged weights.
+    """Train the network of one fold and return its averaged weights.
 
     folder    holds `fold<k>.pt`: written after every epoch; a run that was cut off goes on from there
     progress  called with (step, steps, loss)
     """
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed + fold)
-    index = np.flatnonzero(folds_of(films.groups, recipe.folds) != fold)
+    index = np.flatnonzero((folds_of(films.groups, recipe.folds) != fold) | (not recipe.held_out))
     network = AnatomyNetwork()
     network.to(memory_format=torch.channels_last)
     average = copy.deepcopy(network).eval()

@@ -27,6 +27,9 @@ _RESULTS: Mapping[str, tuple[str, ...]] = {
     "troponin": ("troponin_i_ng_l", "troponin_t_ng_l"),
     "creatinine": ("creatinine_mg_dl",),
     "pregnancy_test": ("pregnancy_test",),
+    "sputum_afb": ("sputum_afb",),
+    "tb_naat": ("tb_naat",),
+    "hiv_test": ("hiv_test",),
 }
 _REGION_WORDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (region, re.compile(words, re.IGNORECASE))

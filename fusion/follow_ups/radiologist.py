@@ -40,9 +40,11 @@ _PREFERRED: Mapping[tuple[str, str | None], str] = {
     ("MG", "breast"): "mg_diagnostic",
     ("DXA", None): "dxa_skeletal",
     ("PET", None): "pet_ct_whole_body",
+    ("biopsy", "breast"): "breast_biopsy",
 }  # fmt: skip
 _SOON = 14
 _NEEDS_PLACE = frozenset({"CT", "MR", "XR", "US"})
+_PLACED = _NEEDS_PLACE | {"MG", "biopsy"}
 _MODALITY_WORDS = {"lab": "laboratory test", "clinical": "clinical review", "other": "follow-up", "biopsy": "biopsy"}
 
 
@@ -121,7 +123,7 @@ def _orderable(recommendation: Recommendation, orderables: Mapping[str, Orderabl
     place = recommendation.body_part
     if place is None and modality in _NEEDS_PLACE:
         place = _place_of(recommendation.finding)
-    key = _PREFERRED.get((modality, place if modality in _NEEDS_PLACE or modality == "MG" else None))
+    key = _PREFERRED.get((modality, place if modality in _PLACED else None))
     if modality == "MG":
         key = "mg_diagnostic"
     if key == "ct_chest_without_contrast" and _wants_contrast(recommendation):

@@ -77,11 +77,36 @@ OBSERVATION_KEYS: Mapping[str, str] = {
     "29463-7": "weight_kg",
     "4548-4": "hba1c_percent",
     "8664-5": "pack_years",
+    "11545-1": "sputum_afb",
+    "85362-2": "tb_naat",
+    # LOINC's common codes for an HIV screen and what else an intensive care chart holds; not in the knowledge file
+    "56888-1": "hiv_test",
+    "1963-8": "bicarbonate_mmol_l",
+    "1959-6": "bicarbonate_mmol_l",
+    "2028-9": "bicarbonate_mmol_l",
+    "19123-9": "magnesium_mg_dl",
+    "2601-3": "magnesium_mg_dl",
+    "8478-0": "mean_arterial_pressure",
+    "9187-6": "urine_output_ml",
+    "6768-6": "alkaline_phosphatase_u_l",
+    "1742-6": "alt_u_l",
+    "1920-8": "ast_u_l",
+    "2093-3": "cholesterol_mg_dl",
+    "20124-4": "mechanical_ventilation",
+    "20077-4": "mechanical_ventilation",
+    "20112-9": "mechanical_ventilation",
+    "33438-3": "mechanical_ventilation",
 }
+"""LOINC code -> key. `mechanical_ventilation` is true whenever a setting of the ventilator was charted."""
 
+RESULTED = frozenset({"sputum_afb", "tb_naat", "hiv_test"})
+"""Tests of which it counts here that there is a result; what it says is read as positive, negative or other."""
+
+_PRESENCE = {"10828004": "positive", "260373001": "positive", "260385009": "negative", "260415000": "negative"}
 CODED_VALUES: Mapping[str, Mapping[str, str]] = {
     "pregnancy_status": {"77386006": "pregnant", "60001007": "not_pregnant", "146799005": "possible"},
     "pregnancy_test": {"10828004": "positive", "260385009": "negative"},
+    **dict.fromkeys(RESULTED, _PRESENCE),
     "smoking_status": {
         "77176002": "current",
         "449868002": "current",

@@ -9,11 +9,12 @@ from typing import Any
 
 from fusion.assessment import Dropped
 from fusion.facts import Observation
-from fusion.record.codes import CODED_VALUES, codings_of, observation_key, texts_of
+from fusion.record.codes import CODED_VALUES, RESULTED, codings_of, observation_key, texts_of
 from fusion.record.times import effective
 from fusion.record.units import BUN_TO_UREA, QUANTITIES, UnitError, converted
 
 _USED_STATUS = {"final", "amended", "corrected", "preliminary"}
+_OTHER = "other"
 _ACVPU = {"alert": "A", "confus": "C", "voice": "V", "verbal": "V", "pain": "P", "unresponsive": "U"}
 _UCUM_OF_LETTER = {"A", "C", "V", "P", "U"}
 
@@ -43,8 +44,11 @@ def _values(key: str, part: Mapping[str, Any], at: datetime, reference: str) -> 
     if part.get("dataAbsentReason"):
         yield Dropped(reference=reference, reason=f"{key}: the record says that the value is absent")
         return
+    if key == "mechanical_ventilation":
+        yield Observation(key, True, at, reference)
+        return
     if key in CODED_VALUES or key == "consciousness_acvpu":
-        value = _coded(key, part)
+        value = _coded(key, part) or (_OTHER if key in RESULTED and _has_value(part) else None)
         if value is not None:
             yield Observation(key, value, at, reference)
         else:
@@ -59,6 +63,10 @@ def _values(key: str, part: Mapping[str, Any], at: datetime, reference: str) -> 
             yield Dropped(reference=reference, reason=f"{key}: no valueQuantity")
         return
     yield from _quantity(key, quantity, at, reference)
+
+
+def _has_value(part: Mapping[str, Any]) -> bool:
+    return any(name.startswith("value") and value is not None for name, value in part.items())
 
 
 def _quantity(key: str, quantity: Mapping[str, Any], at: datetime, reference: str) -> Iterator[Observation | Dropped]:

@@ -62,33 +62,33 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("TroponinI", "troponin_i_ng_l", "troponin I", 0.001, (1000, "ng/L")),
     Parameter("TroponinT", "troponin_t_ng_l", "troponin T", 0.001, (1000, "ng/L")),
     Parameter("Weight", "weight_kg", "weight", shown=(1, "kg")),
+    Parameter("HCO3", "bicarbonate_mmol_l", "bicarbonate", shown=(1, "mmol/L")),
+    Parameter("Mg", "magnesium_mg_dl", "magnesium", shown=(1, "mg/dL")),
+    Parameter("ALP", "alkaline_phosphatase_u_l", "alkaline phosphatase", shown=(1, "U/L")),
+    Parameter("ALT", "alt_u_l", "ALT", shown=(1, "U/L")),
+    Parameter("AST", "ast_u_l", "AST", shown=(1, "U/L")),
+    Parameter("Cholesterol", "cholesterol_mg_dl", "cholesterol", shown=(1, "mg/dL")),
+    Parameter("NIMAP", "mean_arterial_pressure", "mean pressure", shown=(1, "mmHg")),
+    Parameter("Urine", "urine_output_ml", "urine output", shown=(1, "mL at a time")),
+    Parameter("MechVent", "mechanical_ventilation", "mechanical ventilation"),
 )
 
 _DERIVED: tuple[Parameter, ...] = (
     Parameter("MBP", None, "mean pressure", shown=(1, "mmHg")),
     Parameter("MAP", None, "mean pressure", shown=(1, "mmHg")),
-    Parameter("NIMAP", None, "mean pressure", shown=(1, "mmHg")),
     Parameter("ShockIndex", None, "shock index"),
     Parameter("PulsePressure", None, "pulse pressure", shown=(1, "mmHg")),
     Parameter("PF", None, "PaO2/FiO2", shown=(1, "mmHg")),
     Parameter("AnionGap", None, "anion gap", shown=(1, "mmol/L")),
     Parameter("UreaRatio", None, "urea nitrogen to creatinine ratio"),
-    Parameter("HCO3", None, "bicarbonate", shown=(1, "mmol/L")),
-    Parameter("Mg", None, "magnesium", shown=(1, "mg/dL")),
-    Parameter("ALP", None, "alkaline phosphatase", shown=(1, "U/L")),
-    Parameter("ALT", None, "ALT", shown=(1, "U/L")),
-    Parameter("AST", None, "AST", shown=(1, "U/L")),
-    Parameter("Cholesterol", None, "cholesterol", shown=(1, "mg/dL")),
-    Parameter("Urine", None, "urine output", shown=(1, "mL at a time")),
 )
-"""Parameters that the model knows and the record has no key for, or that are formed from others."""
+"""Parameters that are formed from others, or measured invasively, which the record does not tell apart."""
 
 _BY_NAME: Mapping[str, Parameter] = {parameter.name: parameter for parameter in (*PARAMETERS, *_DERIVED)}
 _DESCRIPTOR_WORDS: Mapping[str, str] = {
     "Gender": "sex",
     "Height": "height",
     "ICUType": "kind of intensive care unit",
-    "MechVent": "mechanical ventilation",
     "Stay": "how long and how closely watched",
 }
 _SAME_AS: Mapping[str, str] = {"SBP": "NISysABP", "DBP": "NIDiasABP", "SysABP": "NISysABP", "DiasABP": "NIDiasABP"}
@@ -200,9 +200,10 @@ def _words(name: str, features: Mapping[str, float]) -> str | None:
         return {1.0: "male", 0.0: "female"}.get(features["Gender.value"])
     if name == "Stay":
         return _DESCRIPTOR_WORDS[name]
+    if name == "MechVent":
+        return _BY_NAME[name].words if features.get("MechVent.ever") == 1 else None
     if name in _DESCRIPTOR_WORDS:
-        known = features.get("MechVent.ever") == 1 if name == "MechVent" else features.get(f"{name}.value", _NAN) > 0
-        return _DESCRIPTOR_WORDS[name] if known else None
+        return _DESCRIPTOR_WORDS[name] if features.get(f"{name}.value", _NAN) > 0 else None
     source = _SAME_AS.get(name, name)
     parameter = _BY_NAME[source]
     last, first = features.get(f"{source}.last", _NAN), features.get(f"{source}.first", _NAN)

@@ -11,13 +11,14 @@ import pandas as pd
 import pytest
 import yaml
 
+from fusion import read_patient
 from fusion.errors import EventsError, ModelError, ModelVerificationError
 from fusion.evaluation import evaluate_deterioration
 from fusion.evaluation.deterioration import View
 from fusion.facts import Encounter, Observation, Patient
 from fusion.risks import DeteriorationModel, RiskModels, predict_deterioration
 from fusion.risks.events import stays_of
-from fusion.risks.intensive_care import in_words
+from fusion.risks.intensive_care import events_of, in_words, observed
 from fusion.training.deterioration import Recipe, StageRecipe
 from fusion.training.deterioration_card import train_deterioration
 
@@ -204,6 +205,36 @@ def test_values_are_told_in_clinical_words(trained: tuple[Path, Path]) -> None:
         "PaO2/FiO2 140 mmHg": 1, "systolic pressure 92 mmHg": 2, "how long and how closely watched": 1,
         "not measured: sodium, mechanical ventilation": 2,
     }  # fmt: skip
+
+
+def test_what_an_intensive_care_chart_holds_reaches_the_model_from_fhir() -> None:
+    charted = [
+        ("1963-8", 21, "mmol/L", "HCO3", 21.0),
+        ("2601-3", 1, "mmol/L", "Mg", 2.4305),
+        ("8478-0", 65, "mm[Hg]", "NIMAP", 65.0),
+        ("9187-6", 0.05, "L", "Urine", 50.0),
+        ("6768-6", 80, "U/L", "ALP", 80.0),
+        ("1742-6", 30, "U/L", "ALT", 30.0),
+        ("1920-8", 31, "U/L", "AST", 31.0),
+        ("2093-3", 4, "mmol/L", "Cholesterol", 154.68),
+        ("20077-4", 8, "cm[H2O]", "MechVent", 1.0),
+    ]
+    resources = [
+        {
+            "resourceType": "Observation",
+            "id": code,
+            "status": "final",
+            "code": {"coding": [{"system": "http://loinc.org", "code": code}]},
+            "effectiveDateTime": (AT - timedelta(hours=1)).isoformat(),
+            "valueQuantity": {"value": number, "code": unit},
+        }
+        for code, number, unit, _, _ in charted
+    ]
+    patient = read_patient([{"resourceType": "Patient", "id": "p"}, *resources], at=AT)
+    start = AT - timedelta(hours=5)
+    events = events_of(patient, start, AT, observed(patient, start, AT))
+    found = {row.parameter: (row.minute, row.value) for row in events.itertuples() if row.parameter != "Age"}
+    assert found == {name: (240.0, pytest.approx(value)) for _, _, _, name, value in charted}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fusion import FollowUp, OpenFollowUp
+from fusion import FollowUp, OpenFollowUp, read_patient
 from fusion.assessment import Assessment
 from tests.fusion import builders as build
 
@@ -124,6 +124,7 @@ def test_a_conditional_recommendation_says_so() -> None:
         ("DXA", None, "osteopenia", "dxa_skeletal"),
         ("PET", "chest", None, "pet_ct_whole_body"),
         ("biopsy", None, None, None),
+        ("biopsy", "breast", None, "breast_biopsy"),
     ],
 )
 def test_what_the_radiologist_asks_for_by_orderable(
@@ -188,6 +189,30 @@ def test_doing_the_examination_closes_the_entry_and_says_what_answered_it() -> N
         assert follow_up.action == "close"
         assert follow_up.reason is not None
         assert "done on 2026-06-14" in follow_up.reason
+
+
+@pytest.mark.parametrize(
+    "value", [{"valueCodeableConcept": {"coding": [{"code": "260385009"}]}}, {"valueString": "2+"}]
+)
+def test_a_laboratory_result_answers_the_follow_up_of_suspected_tuberculosis(value: dict[str, Any]) -> None:
+    text = build.report({"tuberculosis": {}}, days_ago=2)
+    result = {
+        "resourceType": "Observation",
+        "id": "afb",
+        "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": "11545-1"}]},
+        "effectiveDateTime": (build.AT - timedelta(days=1)).isoformat(),
+        **value,
+    }
+    before, after = (
+        read_patient([{"resourceType": "Patient", "id": "p", "birthDate": "1960-01-01"}, *results], at=build.AT)
+        for results in ((), (result,))
+    )
+    opened = only(build.assessed(before, text=text))
+    assert opened.orderables[0] == "sputum_afb"
+    closed = only(build.assessed(after, text=text, ledger=(in_ledger(opened),)))
+    assert closed.action == "close"
+    assert "Observation/afb" in (closed.reason or "")
 
 
 def test_an_examination_months_before_its_window_does_not_close_it() -> None:

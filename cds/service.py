@@ -18,6 +18,7 @@ from cds.logs import logger
 from cds.models import Models
 from cds.orders import OrderTable
 from cds.settings import DATABASE_FILE, Settings
+from cds.smart import SmartLaunches
 from cds.store import BlobFolder, Database
 from cds.store.keyring import Keyring
 from cds.store.subscriptions import announce

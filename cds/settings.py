@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pydantic_settings.sources import EnvSettingsSource
 
 from cds.errors import ConfigurationError
+from cds.roles import Role
 
 PREFIX = "CDS_"
 DATABASE_FILE = "roentgen.sqlite3"
@@ -75,6 +76,29 @@ class Settings(BaseSettings):
         default_factory=dict,
         description='Name -> key (16 characters or more) of clients of /api/v1 and the pages. Example: {"ward": "..."}',
     )
+    api_roles: dict[str, tuple[Role, ...]] = Field(
+        default_factory=dict,
+        description="Name of a key -> its roles: clinician, radiologist, engineer, auditor; none named: every key has "
+        'all. Example: {"ward": ["clinician"]}',
+    )
+    clinicians_judge: bool = Field(
+        default=False, description="Whether clinicians may give verdicts on findings. Example: true"
+    )
+    oidc_issuers: dict[str, str] = Field(
+        default_factory=dict,
+        description="Issuer -> address or file of its key set, for people and clients of /api/v1 and the pages. "
+        'Example: {"https://id": "https://id/jwks"}',
+    )
+    oidc_audience: str | None = Field(
+        default=None, description="Audience of their tokens; default: CDS_PUBLIC_URL. Example: roentgen"
+    )
+    oidc_roles_claim: str = Field(
+        default="roles", description="Claim with the roles; dots lead inwards. Example: realm_access.roles"
+    )
+    oidc_roles: dict[str, Role] = Field(
+        default_factory=dict,
+        description='Value of that claim -> role; default: the names of the roles. Example: {"grp-rad": "radiologist"}',
+    )
     jwt_issuers: dict[str, str] = Field(
         default_factory=dict,
         description='Issuer -> address or file of its key set, for CDS Hooks clients. Example: {"https://ehr": "https://ehr/jwks"}',
@@ -94,7 +118,8 @@ class Settings(BaseSettings):
     )
     smart_clients: dict[str, str] = Field(
         default_factory=dict,
-        description='EHR that may launch the case page (its FHIR base) -> our client id there. Example: {"https://ehr/fhir": "roentgen"}',
+        description="FHIR base of an EHR that may launch the case page -> our client id there. "
+        'Example: {"https://ehr/fhir": "roentgen"}',
     )
     cors_origins: tuple[str, ...] = Field(
         default=(), description='Origins of browser clients. Example: ["https://ehr"]'

@@ -37,8 +37,8 @@ class SmartAccess:
         return await self._access(request)
 
     def _issuer(self, token: str, path: dict[str, str]) -> str | None:
-        wanted = {"case_id": path.get("case_id"), "film_id": path.get("film_id") or path.get("study_id")}
-        return self._service.launches.may_read(token, **wanted, at=utc_now())
+        film_id = path.get("film_id") or path.get("study_id")
+        return self._service.launches.may_read(token, case_id=path.get("case_id"), film_id=film_id, at=utc_now())
 
 
 def smart_router(service: Service) -> APIRouter:

@@ -11,7 +11,7 @@ from pathlib import Path
 from vision.analyze import Analyzer
 from vision.errors import UnreadableImageError
 from vision.radiograph import Radiograph
-from vision.read import read_radiograph
+from vision.read import ENOUGH, read_radiograph
 from vision.result import ImagingResult, Rejection
 from vision.technique import Technique
 
@@ -24,7 +24,7 @@ def analyze_files(
     analyzer: Analyzer, paths: Iterable[Path], technique: Technique | None = None
 ) -> Iterator[tuple[Path, ImagingResult]]:
     """Yield each path with its result, in the order given; an unreadable file gives a rejection."""
-    for path, film in decoded(paths):
+    for path, film in decoded(paths, least_side=ENOUGH):
         at = datetime.now(UTC)
         if isinstance(film, UnreadableImageError):
             rejection = Rejection(code=film.code, reason=str(film))
@@ -33,13 +33,18 @@ def analyze_files(
             yield path, analyzer.analyze(film, technique, at=at)
 
 
-def decoded(paths: Iterable[Path]) -> Iterator[tuple[Path, Radiograph | UnreadableImageError]]:
-    """Yield each path with its film, or with why there is none; at most `AHEAD` films are held."""
+def decoded(
+    paths: Iterable[Path], *, least_side: int | None = None
+) -> Iterator[tuple[Path, Radiograph | UnreadableImageError]]:
+    """Yield each path with its film, or with why there is none; at most `AHEAD` films are held.
+
+    least_side  as in `vision.read_radiograph`
+    """
     waiting: deque[tuple[Path, Future[Radiograph | UnreadableImageError]]] = deque()
     with ThreadPoolExecutor(_DECODERS, thread_name_prefix="decode") as pool:
         try:
             for path in paths:
-                waiting.append((path, pool.submit(_film, path)))
+                waiting.append((path, pool.submit(_film, path, least_side)))
                 if len(waiting) >= AHEAD:
                     yield _first(waiting)
             while waiting:
@@ -56,8 +61,8 @@ def _first(
     return path, future.result()
 
 
-def _film(path: Path) -> Radiograph | UnreadableImageError:
+def _film(path: Path, least_side: int | None) -> Radiograph | UnreadableImageError:
     try:
-        return read_radiograph(path)
+        return read_radiograph(path, least_side=least_side)
     except UnreadableImageError as error:
         return error

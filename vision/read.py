@@ -30,13 +30,17 @@ CODES: Mapping[str, str] = {
     "not_readable": "the file cannot be opened",
 }
 """Code of an UnreadableImageError -> what it means."""
+ENOUGH = 800
+"""Pixels on a side that analysis needs: more than any network or measure of quality looks at."""
 
 
-def read_radiograph(source: bytes | Path) -> Radiograph:
+def read_radiograph(source: bytes | Path, *, least_side: int | None = None) -> Radiograph:
     """Return the radiograph in a file or in its bytes.
 
-    source  DICOM (any transfer syntax of PS3.5 annex A for still pictures, with or without preamble and file meta),
-            PNG (8 or 16 bits) or JPEG
+    source      DICOM (any transfer syntax of PS3.5 annex A for still pictures, with or without preamble and file meta),
+                PNG (8 or 16 bits) or JPEG
+    least_side  pixels of half the resolution will do where they have this many on a side and are cheaper to have;
+                `ENOUGH` for analysis. None: all pixels
 
     The pixels are as a viewer would show them: modality LUT or rescale, VOI LUT or window, MONOCHROME1 inverted.
     Raises UnreadableImageError with a code of `CODES`.
@@ -47,7 +51,7 @@ def read_radiograph(source: bytes | Path) -> Radiograph:
     sha256 = hashlib.sha256(data).hexdigest()
     if looks_like_picture(data) and not looks_like_dicom(data):
         return read_picture(data, sha256)
-    return read_dicom(data, sha256)
+    return read_dicom(data, sha256, least_side)
 
 
 def _bytes_of(source: bytes | Path) -> bytes:

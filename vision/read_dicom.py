@@ -21,10 +21,12 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
 from pydicom.uid import (
+    JPEG2000,
     UID,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    JPEG2000Lossless,
     RLELossless,
 )
 
@@ -34,8 +36,10 @@ from vision.greyscale import displayed
 from vision.header import header_of
 from vision.limits import MAX_BYTES, check_size
 from vision.radiograph import Radiograph
+from vision.reduced import halved
 
 _PREFIX = slice(128, 132)
+_JPEG_2000 = (JPEG2000, JPEG2000Lossless)
 _GREY = ("MONOCHROME1", "MONOCHROME2")
 _quiet = threading.Lock()
 
@@ -45,15 +49,17 @@ def looks_like_dicom(data: bytes) -> bool:
     return data[_PREFIX] == b"DICM"
 
 
-def read_dicom(data: bytes, sha256: str) -> Radiograph:
+def read_dicom(data: bytes, sha256: str, least_side: int | None = None) -> Radiograph:
     """Return the radiograph in the bytes of a DICOM file, with or without preamble and file meta.
+
+    least_side  pixels of half the resolution will do where they have this many on a side and are cheaper to have
 
     Raises UnreadableImageError.
     """
     with _silence():
         dataset = _parsed(data)
         _check_kind(dataset)
-        stored = _decoded(dataset)
+        stored = _decoded(dataset, least_side)
         try:
             pixels = displayed(stored, dataset)
         except Exception as error:  # noqa: BLE001 - header values of any kind end here
@@ -178,12 +184,16 @@ def _check_kind(dataset: Dataset) -> None:
     check_size(rows, columns)
 
 
-def _decoded(dataset: Dataset) -> NDArray[np.integer[Any]]:
+def _decoded(dataset: Dataset, least_side: int | None) -> NDArray[np.integer[Any]]:
     rows, columns = int(dataset.Rows), int(dataset.Columns)
     syntax = UID(str(dataset.file_meta.TransferSyntaxUID))
     try:
         if syntax.is_compressed and syntax.is_encapsulated:
-            _check_frame(get_frame(dataset.PixelData, 0, number_of_frames=1), syntax, rows, columns)
+            frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+            _check_frame(frame, syntax, rows, columns)
+            half = _half(frame, dataset, syntax, least_side)
+            if half is not None:
+                return half
         elif len(dataset.PixelData) < rows * columns * int(dataset.BitsAllocated) // 8:
             raise UnreadableImageError("truncated", "the pixel data are shorter than the header declares")
         pixels = np.asarray(dataset.pixel_array)
@@ -198,6 +208,13 @@ def _decoded(dataset: Dataset) -> NDArray[np.integer[Any]]:
     if pixels.shape != (rows, columns) or pixels.dtype.kind not in "iu" or pixels.dtype.itemsize > 2:
         raise UnreadableImageError("damaged", "the decoded pixels are not what the header declares")
     return pixels
+
+
+def _half(frame: bytes, dataset: Dataset, syntax: UID, least_side: int | None) -> NDArray[np.integer[Any]] | None:
+    smallest = min(int(dataset.Rows), int(dataset.Columns))
+    if least_side is None or syntax not in _JPEG_2000 or smallest < 2 * least_side:
+        return None
+    return halved(frame, int(dataset.BitsStored)) if int(dataset.PixelRepresentation) == 0 else None
 
 
 def _check_frame(frame: bytes, syntax: UID, rows: int, columns: int) -> None:

@@ -21,31 +21,32 @@ from pathlib import Path
 import numpy as np
 
 from vision import Analyzer, Radiograph, Technique, UnreadableImageError, read_radiograph
-from vision.read import CODES
+from vision.read import CODES, ENOUGH
 
 SECONDS = 5
 ADDRESS_SPACE = 12 * 2**30
 """Beyond the libraries' own mappings; what counts is the peak of memory in use."""
 
 
-def read_quietly(data: bytes | Path) -> Radiograph | UnreadableImageError:
+def read_quietly(data: bytes | Path, least_side: int | None) -> Radiograph | UnreadableImageError:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
-            return read_radiograph(data)
+            return read_radiograph(data, least_side=least_side)
         except UnreadableImageError as error:
             return error
 
 
-def outcome(data: bytes | Path) -> Radiograph | UnreadableImageError:
+def outcome(data: bytes | Path, least_side: int | None = None) -> Radiograph | UnreadableImageError:
     """Return a film or a refusal; anything else that happens fails."""
-    film = read_quietly(data)
+    film = read_quietly(data, least_side)
     if isinstance(film, UnreadableImageError):
         assert film.code in CODES
         assert str(film)
         return film
     assert film.pixels.dtype == np.float32
-    assert film.pixels.shape == (film.rows, film.columns)
+    high, wide = film.pixels.shape
+    assert (high, wide) == (film.rows, film.columns) or (least_side and min(high, wide) >= least_side)
     assert np.isfinite(film.pixels).all()
     assert film.pixels.min() >= 0
     assert film.pixels.max() <= 1
@@ -80,7 +81,7 @@ def survive(originals: list[bytes], count: int, seed: int) -> Counter[str]:
     at = datetime(2026, 3, 1, tzinfo=UTC)
     for _ in range(count):
         signal.setitimer(signal.ITIMER_PROF, SECONDS)
-        film = outcome(broken(chance.choice(originals), chance))
+        film = outcome(broken(chance.choice(originals), chance), chance.choice([None, ENOUGH]))
         seen["read" if isinstance(film, Radiograph) else "unreadable"] += 1
         if isinstance(film, Radiograph):
             result = analyzer.analyze(film, Technique(), at=at)

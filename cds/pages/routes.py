@@ -18,7 +18,8 @@ from cds.api.access import client_of
 from cds.audit import note_access
 from cds.logs import logger, place_of
 from cds.pages.case import CasePage, CasePages
-from cds.pages.words import clock, due, enhancement_words, plain, quantity, score_words, since, value_words
+from cds.pages.more import add_monitoring, add_opinions, add_tour
+from cds.pages.words import clock, due, duration, enhancement_words, plain, quantity, score_words, since, value_words
 from cds.pages.worklist import VIEWS, Row, Worklist
 from cds.service import Service
 from cds.store.ledger import subject_of
@@ -50,6 +51,9 @@ def mount_pages(app: FastAPI, service: Service, access: Callable[[Request], Awai
     )
     _add_worklist(app, service, worklist, show, [Depends(access)])
     _add_cases(app, service, cases, worklist, show, [Depends(access)])
+    add_monitoring(app, service, show, names, [Depends(access)])
+    add_opinions(app, service, show, [Depends(access)])
+    add_tour(app, service, show, names, [Depends(access)])
 
 
 def _add_worklist(app: FastAPI, service: Service, worklist: Worklist, show: _Show, allowed: list[Any]) -> None:
@@ -135,6 +139,7 @@ def _renderer(service: Service) -> _Show:
     zone = service.settings.zone
     filters: dict[str, Callable[[Any], str]] = {
         "plain": plain,
+        "duration": duration,
         "quantity": quantity,
         "clock": lambda moment: clock(moment, zone),
         "value": value_words,

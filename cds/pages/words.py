@@ -69,6 +69,14 @@ def since(moment: datetime, now: datetime) -> str:
     return f"{passed.days} d"
 
 
+def duration(seconds: float) -> str:
+    """Return a length of time in its largest fitting unit."""
+    for name, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length or (name == "min" and seconds >= length):
+            return f"{seconds / length:.1f} {name}"
+    return f"{seconds:.1f} s"
+
+
 def due(start: date | None, end: date | None) -> str:
     """Return when something is due."""
     if start is None and end is None:

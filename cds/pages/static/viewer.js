@@ -73,6 +73,7 @@ function drawDepth(level, width) {
 
 // Fetches the film's own pixels, once; until they are there, and where they cannot be had, the first picture stands in.
 function loadDepth() {
+  if (!film.dataset.pixels) return;
   loading ??= (async () => {
     try {
       const response = await fetch(film.dataset.pixels);

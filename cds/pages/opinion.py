@@ -1,0 +1,59 @@
+"""What a remote reader sees of a case: the film's pixels and the question, without identity, record number or date.
+
+The film's pixels are rendered, so nothing of its header leaves. A film whose header says that text is burned into it is
+not shown; where the header says nothing of that, the one who asks answers for it, and the page says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from cds.store.films import StoredFilm
+from cds.store.opinions import Opinion
+from vision.radiograph import Radiograph
+
+_DECADE = 10
+_OLDEST = 90
+
+
+@dataclass(frozen=True)
+class RemoteCase:
+    """One question as the remote reader sees it.
+
+    age         of the patient at the time of the film, as a decade
+    burned_in   whether text may be burned into the pixels; `yes` is never shown
+    """
+
+    id: str
+    question: str
+    sex: str | None
+    age: str | None
+    view: str | None
+    burned_in: Literal["no", "unknown", "yes"]
+    reply: str | None
+    replied_by: str | None
+
+
+def remote_case(opinion: Opinion, film: StoredFilm, radiograph: Radiograph) -> RemoteCase:
+    """Return what may be shown of a question."""
+    return RemoteCase(
+        id=opinion.id,
+        question=opinion.question,
+        sex=radiograph.sex or film.row.sex,
+        age=_decade(radiograph.age_years),
+        view=radiograph.view,
+        burned_in={True: "yes", False: "no", None: "unknown"}[radiograph.burned_in],  # type: ignore[arg-type]
+        reply=opinion.reply,
+        replied_by=opinion.replied_by,
+    )
+
+
+def _decade(years: float | None) -> str | None:
+    """Return an age as a decade; from 90 on together, as 45 CFR 164.514(b)(2)(i)(C) asks."""
+    if years is None:
+        return None
+    if years >= _OLDEST:
+        return f"{_OLDEST} or older"
+    first = int(years // _DECADE) * _DECADE
+    return f"{first} to {first + _DECADE - 1}"

@@ -19,7 +19,7 @@ HeaderView = Literal["PA", "AP", "lateral", "oblique", "decubitus"]
 class Radiograph:
     """One greyscale picture, as a viewer would show it.
 
-    pixels               float32, H x W, 0-1; air dark, bone bright
+    pixels               float32, H x W, 0-1; air dark, bone bright; half of rows and columns where it was read so
     sha256               of the bytes it was read from
     rows, columns, bits  as stored
     has_metadata         whether it came with a DICOM header

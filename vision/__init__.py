@@ -13,7 +13,7 @@ from vision.files import analyze_files
 from vision.places import InService
 from vision.radiograph import Radiograph
 from vision.read import read_radiograph
-from vision.render import heatmap_png, render_png
+from vision.render import heatmap_png, masks_png, render_png
 from vision.result import ImagingResult
 from vision.technique import Technique
 
@@ -31,6 +31,7 @@ __all__ = [
     "analyze_files",
     "deep_picture",
     "heatmap_png",
+    "masks_png",
     "read_radiograph",
     "render_png",
 ]

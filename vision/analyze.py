@@ -103,6 +103,8 @@ class Analyzer:
             quality=_quality(radiograph, verdict),
             models=tuple(filter(None, [self._gate_place.ref])),
             image_sha256=radiograph.sha256,
+            rows=radiograph.rows,
+            columns=radiograph.columns,
             analysed_at=at,
         )
         return result if verdict.rejection is not None else self._assessed(result, radiograph, technique, subject)

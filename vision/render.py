@@ -6,10 +6,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vision.anatomy import label_map
 from vision.enhance import ENHANCEMENTS
 from vision.prepare import Preparation, stretched
 from vision.radiograph import Radiograph
-from vision.result import Heatmap
+from vision.result import Heatmap, Mask
 
 _COLOURS = cv2.COLORMAP_INFERNO
 """Perceptually uniform and readable by the colour-blind."""
@@ -40,6 +41,11 @@ def heatmap_png(heatmap: Heatmap, width: int, height: int) -> bytes:
     coloured = cv2.applyColorMap(np.round((0.25 + 0.75 * values) * 255).astype(np.uint8), _COLOURS)
     opacity = np.clip((values - _FAINT) / (1 - _FAINT), 0, 1) ** 0.7 * _OPAQUE
     return _png(np.dstack([coloured, np.round(opacity * 255).astype(np.uint8)]))
+
+
+def masks_png(masks: tuple[Mask, ...], height: int, width: int) -> bytes:
+    """Return a map of what was outlined as PNG: 1 right lung, 2 left lung, 3 heart, 0 elsewhere, as JSRT has it."""
+    return _png(label_map(masks, height, width))
 
 
 def shrunk(pixels: NDArray[np.float32], max_side: int) -> NDArray[np.float32]:

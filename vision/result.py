@@ -110,7 +110,8 @@ class Embedding(_Frozen):
 class ImagingResult(_Frozen):
     """Everything the encoder says about one radiograph.
 
-    With `rejection` set there are no findings, masks, regions, heatmaps or embedding.
+    With `rejection` set there are no findings, masks, regions, heatmaps or embedding. `rows` and `columns` are those of
+    the film as stored, for which fractions stand; None where it could not be read.
     """
 
     schema_version: str = SCHEMA_VERSION
@@ -129,6 +130,8 @@ class ImagingResult(_Frozen):
     embedding: Embedding | None = None
     models: tuple[ModelRef, ...] = ()
     image_sha256: str = ""
+    rows: int | None = None
+    columns: int | None = None
     analysed_at: datetime
 
     def finding(self, key: str) -> Finding | None:

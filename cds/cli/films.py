@@ -13,7 +13,7 @@ from cds.cli.output import EXIT_SOME_REJECTED, messages, print_json, screen, wro
 from cds.configuration import Configs
 from cds.models import Models
 from cds.settings import load_settings
-from vision import Technique, analyze_files, heatmap_png
+from vision import Technique, analyze_files, heatmap_png, masks_png
 from vision.quality import quality_picture, quality_table
 from vision.result import ImagingResult
 
@@ -48,6 +48,10 @@ def analyze(
     view: Annotated[View | None, typer.Option(case_sensitive=False, help="For films without metadata.")] = None,
     body_part: Annotated[str | None, typer.Option(help="As DICOM BodyPartExamined, such as CHEST.")] = None,
     heatmaps: Annotated[Path | None, typer.Option(help="Folder for pictures: FILM.HASH.FINDING.png.")] = None,
+    masks: Annotated[
+        Path | None,
+        typer.Option(help="Folder for FILM.png, on the film's pixels: 1 right lung, 2 left lung, 3 heart."),
+    ] = None,
 ) -> None:
     """Analyse radiographs: findings with scores, regions, measurements, quality; or the reason for none.
 
@@ -56,7 +60,7 @@ def analyze(
     settings = load_settings()
     analyzer = Models(settings, Configs(settings.config_dir)).analyzer
     technique = Technique(age_years=age, sex=sex, view=view, body_part=body_part, assume_adult=age is None)
-    rejected = 0
+    rejected, written = 0, set[str]()
     for path, result in analyze_files(analyzer, _expanded(images), technique):
         rejected += result.rejection is not None
         if as_json:
@@ -65,6 +69,8 @@ def analyze(
             _show(path, result)
         if heatmaps is not None:
             _write_heatmaps(heatmaps, path, result)
+        if masks is not None:
+            _write_masks(masks, path, result, written)
     if rejected:
         raise typer.Exit(EXIT_SOME_REJECTED)
 
@@ -130,6 +136,16 @@ def _show(path: Path, result: ImagingResult) -> None:
         screen.print(f"  {finding.key:24s} {kind} {value:.2f}  {mark}  {where}")
     for key, reason in result.not_applicable.items():
         screen.print(f"  {key:24s} not applicable: {reason}")
+
+
+def _write_masks(folder: Path, path: Path, result: ImagingResult, written: set[str]) -> None:
+    """Write what was outlined on a film; a second film of the same name gets its hash into the name."""
+    if not result.masks or result.rows is None or result.columns is None:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    name = path.stem if path.stem not in written else f"{path.stem}.{result.image_sha256[:8]}"
+    written.add(name)
+    (folder / f"{name}.png").write_bytes(masks_png(result.masks, result.rows, result.columns))
 
 
 def _write_heatmaps(folder: Path, path: Path, result: ImagingResult) -> None:

@@ -84,7 +84,7 @@ def main() -> None:
     parser.add_argument("--medspacy-python", type=Path, help="interpreter of an environment with medspaCy")
     options = parser.parse_args()
     texts = [report.text for report in read_openi(options.data) if report.text][: options.reports]
-    extractor = Extractor(packaged_vocabulary(), learned=False)
+    extractor = Extractor(packaged_vocabulary())
     rates = [reports_per_second(extractor.extract, texts)]
     result: dict[str, Any] = {"reports": len(texts)}
     if options.medspacy_python is not None and options.medspacy_python.is_file():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -10,7 +11,7 @@ from nlp import ReportContext
 
 
 class GivenContext(BaseModel):
-    """Age in years, sex, the examination as ordered, and its side; all optional."""
+    """Age in years, sex, the examination as ordered and its side, and the day of the report; all optional."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -18,7 +19,14 @@ class GivenContext(BaseModel):
     sex: Literal["male", "female", "other", "unknown"] | None = None
     ordered_exam: str | None = Field(default=None, max_length=1000)
     laterality: Literal["left", "right", "bilateral"] | None = None
+    reported_on: date | None = None
 
     def as_context(self) -> ReportContext:
         """Return it as the extractor takes it."""
-        return ReportContext(age=self.age, sex=self.sex, ordered_exam=self.ordered_exam, laterality=self.laterality)
+        return ReportContext(
+            age=self.age,
+            sex=self.sex,
+            ordered_exam=self.ordered_exam,
+            laterality=self.laterality,
+            reported_on=self.reported_on,
+        )

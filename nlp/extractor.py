@@ -26,12 +26,11 @@ MODEL_VERSION = "1.0"
 class Extractor:
     """Reads radiology reports with one vocabulary.
 
-    `learned` asks for the learned part; none is packaged, as none has won over the rules (docs/nlp.md).
     Threads may share one extractor, they take turns; its memory does not grow with the reports read.
     `pipeline` is the spaCy pipeline inside.
     """
 
-    def __init__(self, vocabulary: Vocabulary, *, learned: bool = True) -> None:
+    def __init__(self, vocabulary: Vocabulary) -> None:
         self.pipeline: Language = build_pipeline(vocabulary)
         self._forms = vocabulary.word_forms()
         self._gate = LanguageGate(vocabulary.languages)
@@ -115,7 +114,7 @@ class Extractor:
             scores=reading.scores,
             inconsistencies=tuple(spans.inconsistency(item) for item in reading.inconsistencies),
             labels=self._judge.labels(body),
-            normal=self._judge.normal(body),
+            normal=self._judge.normal(body, reading.stream.words),
             embedding=embed(body),
             model=MODEL,
             model_version=MODEL_VERSION,

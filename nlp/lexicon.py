@@ -9,9 +9,9 @@ optional, groups nest, and a last word `$` stands for the end of the sentence.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from nlp.result import Assertion, Change, Laterality
 
@@ -196,13 +196,23 @@ class IntervalTerm(Entry):
 
 
 class GuidelineInterval(Entry):
-    """The interval that a guideline gives for a step after a finding, offered when the text gives none."""
+    """The interval of a guideline for a step after a finding or a stated score, offered when the text gives none.
 
-    findings: tuple[str, ...] = Field(min_length=1)
+    Of several that fit, the first holds. `scores` names scores and the values under which it holds.
+    """
+
+    findings: tuple[str, ...] = ()
+    scores: dict[Literal["birads", "lung_rads"], tuple[str, ...]] = {}
     modalities: tuple[Modality, ...] = Field(min_length=1)
     days_min: int = Field(ge=0)
     days_max: int = Field(ge=0)
     source: str
+
+    @model_validator(mode="after")
+    def _rests_on_something(self) -> Self:
+        if not self.findings and not self.scores:
+            raise ValueError("names neither findings nor scores")
+        return self
 
 
 class CriticalTerm(Entry):

@@ -14,7 +14,7 @@ from nlp.language import LONGEST_TEXT
 from nlp.tokens import ReportTokenizer
 from nlp.vocabulary import Vocabulary
 
-COMPONENTS = (sections, sentences, mentions, context, attributes, recommendations, critical, scores, consistency)
+COMPONENTS = (sections, sentences, mentions, context, attributes, scores, recommendations, critical, consistency)
 """The modules that register the factories; named so that none is left out."""
 
 
@@ -30,6 +30,6 @@ def build_pipeline(vocabulary: Vocabulary) -> Language:
     spoken = [phrase for title in vocabulary.sections if title.spoken for phrase in title.phrases]
     pipeline.add_pipe("report_sections", config={"titles": titles, "spoken": spoken})
     pipeline.add_pipe("report_sentences", config={"abbreviations": list(vocabulary.words("abbreviations"))})
-    for name in ("mentions", "context", "attributes", "recommendations", "critical", "scores", "consistency"):
+    for name in ("mentions", "context", "attributes", "scores", "recommendations", "critical", "consistency"):
         pipeline.add_pipe(f"report_{name}", config={"vocabulary": document})
     return pipeline

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 from spacy.tokens import Doc
@@ -28,12 +29,13 @@ from nlp.tokens import WordStream
 
 @dataclass(frozen=True, slots=True)
 class ReportContext:
-    """What is known about a report beside its text; all optional."""
+    """What is known about a report beside its text; all optional. `reported_on` makes dates of intervals."""
 
     age: float | None = None
     sex: str | None = None
     ordered_exam: str | None = None
     laterality: Laterality | None = None
+    reported_on: date | None = None
 
 
 @dataclass(slots=True)

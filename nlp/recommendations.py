@@ -13,8 +13,15 @@ from typing import Literal
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from nlp.intervals import Interval, intervals_in
-from nlp.lexicon import BodyPartTerm, IntervalTerm, ModalityTerm, RecommendationTrigger, WordList
+from nlp.intervals import Interval, intervals_in, on_calendar
+from nlp.lexicon import (
+    BodyPartTerm,
+    GuidelineInterval,
+    IntervalTerm,
+    ModalityTerm,
+    RecommendationTrigger,
+    WordList,
+)
 from nlp.phrases import Match, PhraseTable
 from nlp.reading import Reading, reading_of
 from nlp.result import Recommendation
@@ -28,6 +35,7 @@ _BODY_PART_REACH = 4
 _SENTENCES_BACK = 3
 _COMPARED_REACH = 3
 _AHEAD = frozenset({"in", "within"})
+_BY = frozenset({"by", "before", "until"})
 _WITH_CONTRAST, _WITHOUT_CONTRAST = "recommendation_with_contrast", "recommendation_without_contrast"
 _OF_CONTRAST = frozenset({_WITH_CONTRAST, _WITHOUT_CONTRAST})
 _DENIALS, _CONDITIONS, _PAST = "recommendation_denials", "recommendation_conditions", "recommendation_past"
@@ -81,7 +89,9 @@ class RecommendationFinder:
         if _DENIALS in listed or _PAST in listed:
             return []
         modalities = [(match, entry) for match in cues for entry in match.values if isinstance(entry, ModalityTerm)]
-        spans = intervals_in(text, *_characters(reading, sentence.first, sentence.last))
+        spans = intervals_in(
+            text, *_characters(reading, sentence.first, sentence.last), reported_on=reading.context.reported_on
+        )
         triggers: list[_Trigger] = [
             (Match(match.start, match.end, ()), entry)
             for match in self._triggers.longest(reading.stream.words, sentence.first, sentence.last)
@@ -114,22 +124,15 @@ class RecommendationFinder:
         if interval is not None:
             start, end = min(start, interval.start), max(end, interval.end)
         finding = _finding(reading, number)
-        guideline = None
-        if interval is None:
-            guideline = next(
-                (
-                    rule
-                    for rule in self._guidelines
-                    if finding in rule.findings and modality.modality in rule.modalities
-                ),
-                None,
-            )
+        guideline = None if interval else self._guideline(reading, finding, modality)
         return Recommendation(
             modality=modality.modality,
             body_part=modality.body_part or _body_part(cues, match),
             contrast=self._contrast_said(reading, sentence.first, sentence.last),
             interval_days_min=interval.days_min if interval else None,
             interval_days_max=interval.days_max if interval else None,
+            due_from=interval.due_from if interval else None,
+            due_until=interval.due_until if interval else None,
             conditional=_CONDITIONS in listed,
             strength=trigger_entry.strength,
             finding=finding,
@@ -140,6 +143,14 @@ class RecommendationFinder:
             guideline_days_max=guideline.days_max if guideline else None,
             guideline=guideline.source if guideline else None,
         )
+
+    def _guideline(self, reading: Reading, finding: str | None, step: ModalityTerm) -> GuidelineInterval | None:
+        """Return the first guideline for such a step after that finding, or under the scores stated."""
+        for rule in self._guidelines:
+            scored = all(reading.scores.get(name) in values for name, values in rule.scores.items())
+            if step.modality in rule.modalities and scored and (not rule.findings or finding in rule.findings):
+                return rule
+        return None
 
     def _contrast_said(self, reading: Reading, first: int, last: int) -> Literal["with", "without"] | None:
         """Return what a sentence says of a contrast agent; both means that one is given."""
@@ -158,10 +169,13 @@ _INTERVAL_TRIGGER = RecommendationTrigger(id="interval.ahead", strength="moderat
 
 
 def _planned(reading: Reading, spans: Sequence[Interval]) -> list[_Trigger]:
-    """Time spans ahead ask for a step by themselves: `repeat CT in one year`."""
-    words, stream = reading.stream.words, reading.stream
-    ahead = [stream.at(span.start) for span in spans]
-    return [(Match(index, index, ()), _INTERVAL_TRIGGER) for index in ahead if index and words[index - 1] in _AHEAD]
+    """Times ahead ask for a step by themselves: `repeat CT in one year`, `CT by 3/15/2020`."""
+    words, stream, dated = reading.stream.words, reading.stream, reading.context.reported_on is not None
+    return [
+        (Match(index, index, ()), _INTERVAL_TRIGGER)
+        for index in (stream.at(span.start) for span in spans)
+        if (index and words[index - 1] in _AHEAD) or words[index] in (_BY | _AHEAD if dated else _BY)
+    ]
 
 
 def _is_masked(trigger: Match[RecommendationTrigger], cues: Sequence[Match[_Cue]]) -> bool:
@@ -213,7 +227,8 @@ def _worded_interval(reading: Reading, cues: Sequence[Match[_Cue]]) -> Interval 
     for match in cues:
         for entry in match.values:
             if isinstance(entry, IntervalTerm):
-                return Interval(entry.days_min, entry.days_max, *_characters(reading, match.start, match.end))
+                said = Interval(entry.days_min, entry.days_max, *_characters(reading, match.start, match.end))
+                return on_calendar(said, reading.context.reported_on)
     return None
 
 

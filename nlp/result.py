@@ -6,7 +6,7 @@ text as it was given: `text[start:end]` is the words the value rests on.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -56,6 +56,9 @@ class Recommendation(_Frozen):
 
     `contrast` is what the sentence says of a contrast agent, None where it says nothing.
 
+    `due_from` and `due_until` are days of the calendar: as the text names them, or the interval counted
+    from the day of the report where that is known.
+
     `guideline_*` suggest an interval, with its source, where the author gave none.
     """
 
@@ -64,6 +67,8 @@ class Recommendation(_Frozen):
     contrast: Literal["with", "without"] | None = None
     interval_days_min: int | None = None
     interval_days_max: int | None = None
+    due_from: date | None = None
+    due_until: date | None = None
     conditional: bool = False
     strength: str | None = None
     finding: str | None = None

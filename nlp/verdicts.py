@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from nlp.lexicon import VerdictRule
+from nlp.phrases import PhraseTable
 from nlp.reading import DraftMention, Sentence
 from nlp.vocabulary import Vocabulary
 
@@ -25,6 +26,8 @@ class Judge:
         self._keys = vocabulary.finding_keys()
         self._rules = {rule.finding: rule for rule in vocabulary.verdicts}
         self._harmless = frozenset(key for rule in vocabulary.normal for key in rule.ignored)
+        hidden = vocabulary.words("hidden_statements")
+        self._hidden = PhraseTable([(phrase, phrase) for phrase in hidden], vocabulary.word_forms())
 
     def labels(self, mentions: Sequence[DraftMention]) -> dict[str, Verdict]:
         """Finding key -> verdict, for every finding that the vocabulary knows."""
@@ -34,13 +37,15 @@ class Judge:
                 said.setdefault(mention.finding, []).append(mention)
         return {key: self._verdict(key, said) for key in self._keys}
 
-    def normal(self, mentions: Sequence[DraftMention]) -> bool:
-        """True when no mention says that something is abnormal."""
-        return not any(
+    def normal(self, mentions: Sequence[DraftMention], words: Sequence[str]) -> bool:
+        """True when no mention says that something is abnormal, and no word that says how an organ is was masked."""
+        if any(
             mention.assertion in ("present", "possible") and mention.change != "resolved"
             for mention in mentions
             if mention.finding not in self._harmless
-        )
+        ):
+            return False
+        return next(self._hidden.longest(words), None) is None
 
     def _verdict(self, key: str, said: Mapping[str, Sequence[DraftMention]]) -> Verdict:
         rule = self._rules.get(key, _DEFAULT)

@@ -129,6 +129,9 @@ def _recommendation(step: Recommendation, text: str, codes: FindingCodes) -> _Js
     if any(days is not None for days in limits.values()):
         window = {end: _quantity(days, "d") for end, days in limits.items() if days is not None}
         components.append(_component("interval", valueRange=window))
+    if step.due_from or step.due_until:
+        days = {"start": step.due_from, "end": step.due_until}
+        components.append(_component("due", valuePeriod={end: day.isoformat() for end, day in days.items() if day}))
     components.append(_component("conditional", valueBoolean=step.conditional))
     if step.finding:
         components.append(_component("finding", valueCodeableConcept=codes.concept(step.finding)))

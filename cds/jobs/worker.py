@@ -175,7 +175,9 @@ class Worker:
         with self._database.reading() as session:
             report = session.get_one(ReportRow, job.subject_id)
         text = self._blobs.get(report.sha256).decode("utf-8", "surrogatepass")
-        context = ReportContext(age=_age(report), sex=report.sex, ordered_exam=report.exam)
+        context = ReportContext(
+            age=_age(report), sex=report.sex, ordered_exam=report.exam, reported_on=report.issued_at.date()
+        )
         result: StructuredReport = self._models.extractor.extract(text, context, at=_now())
         with self._database.writing() as session:
             if finish(session, job, self._name, at=_now()):

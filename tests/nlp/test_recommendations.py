@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
-from nlp import Extractor
+from nlp import Extractor, ReportContext
 
 CASES = [
     ("Recommend CT chest for further evaluation.", "CT", "chest", None, None, False),
@@ -23,6 +25,17 @@ CASES = [
     ("Advance the endotracheal tube 2 cm.", "other", None, None, None, False),
     ("Follow up with oncology is suggested.", "clinical", None, None, None, False),
     ("RECOMMENDATION: Chest CT within 30 days.", "CT", "chest", 30, 30, False),
+    ("CXR in 4-6/52 is advised.", "XR", "chest", 28, 42, False),
+    ("Suggest follow-up ultrasound next week.", "US", None, 7, 7, False),
+    ("Recommend biannual surveillance CT.", "CT", None, 180, 180, False),
+    ("Annual low-dose CT screening.", "CT", "chest", 365, 365, False),
+    ("Recommend CT within 48 hours.", "CT", None, 2, 2, False),
+    ("Please arrange CT thorax.", "CT", "chest", None, None, False),
+    ("Suggest respiratory referral.", "clinical", None, None, None, False),
+    ("Lesion for discussion at MDT.", "clinical", None, None, None, False),
+    ("Follow up CXR after completion of antibiotics.", "XR", "chest", None, None, False),
+    ("Correlation with D-dimer.", "lab", None, None, None, False),
+    ("Would recommend retracting ETT 2 cm.", "other", None, None, None, False),
 ]
 
 
@@ -52,10 +65,66 @@ def test_recommendation(
         "Compared to CT from last year, the nodule is stable.",
         "A followup radiograph was recommended on the prior study.",
         "The nodule has grown over 6 months on CT.",
+        "CT performed in March 2019 showed a nodule.",
+        "Comparison is made with the CT of 3/15/2019.",
     ],
 )
 def test_what_asks_for_nothing(extractor: Extractor, text: str) -> None:
     assert extractor.extract(text).recommendations == ()
+
+
+REPORTED = date(2020, 2, 1)
+DUE = [
+    ("Follow-up CT chest by 3/15/2020 is recommended.", None, None, date(2020, 3, 15)),
+    ("Follow-up CT before 1 June 2021 is suggested.", None, None, date(2021, 6, 1)),
+    ("Recommend CT chest no later than 2020-04-01.", None, None, date(2020, 4, 1)),
+    ("Recommend repeat CT in March 2021.", None, date(2021, 3, 1), date(2021, 3, 31)),
+    ("Recommend repeat mammogram in September.", REPORTED, date(2020, 9, 1), date(2020, 9, 30)),
+    ("Recommend repeat CT in January.", REPORTED, date(2021, 1, 1), date(2021, 1, 31)),
+    ("Repeat CT by 15/3/2020.", REPORTED, None, date(2020, 3, 15)),
+    ("Recommend CT after March 1st, 2020.", REPORTED, date(2020, 3, 1), None),
+    ("Recommend CT in 2 to 3 weeks.", REPORTED, date(2020, 2, 15), date(2020, 2, 22)),
+    ("Annual mammogram is recommended.", REPORTED, date(2021, 1, 31), date(2021, 1, 31)),
+    ("Compared to the CT on 3/15/2019, follow-up CT in 6 weeks is recommended.", REPORTED, *[date(2020, 3, 14)] * 2),
+    ("Recommend CT in 3 months.", None, None, None),
+    ("Recommend CT in September.", None, None, None),
+    ("Recommend CT by 2/30/2020.", None, None, None),
+]
+
+
+@pytest.mark.parametrize(("text", "reported_on", "first", "last"), DUE, ids=[case[0] for case in DUE])
+def test_the_days_it_is_due(
+    extractor: Extractor, text: str, reported_on: date | None, first: date | None, last: date | None
+) -> None:
+    (found,) = extractor.extract(text, ReportContext(reported_on=reported_on)).recommendations
+    assert (found.due_from, found.due_until) == (first, last)
+    assert text[found.start : found.end].strip()
+
+
+def test_a_date_is_counted_in_days_from_the_report(extractor: Extractor) -> None:
+    text = "Follow-up CT chest by 3/15/2020 is recommended."
+    (found,) = extractor.extract(text, ReportContext(reported_on=REPORTED)).recommendations
+    assert (found.interval_days_min, found.interval_days_max) == (0, 43)
+
+
+@pytest.mark.parametrize(
+    ("text", "modality", "days", "source"),
+    [
+        ("Lung-RADS 3. Follow-up low dose CT is recommended.", "CT", (180, 180), "ACR Lung-RADS 2022"),
+        ("Lung-RADS 4A. Recommend follow-up CT.", "CT", (90, 90), "ACR Lung-RADS 2022"),
+        ("BI-RADS 3. Short interval follow-up mammogram is recommended.", "MG", (180, 180), "ACR BI-RADS"),
+        ("BI-RADS 4B. Biopsy is recommended.", "biopsy", (0, 14), "policy after ACR BI-RADS"),
+        ("8 mm nodule. Recommend CT chest.", "CT", (14, 28), None),
+        ("Lung-RADS 3. Follow-up CT in 4 months is recommended.", "CT", (None, None), None),
+        ("Recommend CT chest.", "CT", (None, None), None),
+    ],
+)
+def test_a_stated_score_or_finding_gives_the_interval_of_its_guideline(
+    extractor: Extractor, text: str, modality: str, days: tuple[int | None, int | None], source: str | None
+) -> None:
+    found = next(item for item in extractor.extract(text).recommendations if item.modality == modality)
+    assert (found.guideline_days_min, found.guideline_days_max) == days
+    assert source is None or found.guideline == source
 
 
 def test_the_finding_it_is_for(extractor: Extractor) -> None:

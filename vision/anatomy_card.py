@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import model_validator
 
 from vision.card import CardOfWeights, FrozenModel, PopulationOfModel, read_card_as
+from vision.errors import ModelVerificationError
 
 
 class GoldenShares(FrozenModel):
@@ -45,3 +46,12 @@ class AnatomyCard(CardOfWeights):
 def read_card(folder: Path) -> AnatomyCard:
     """Return the card of a folder. Raises ModelVerificationError when it is missing or does not hold together."""
     return read_card_as(AnatomyCard, folder)
+
+
+def is_anatomy(folder: Path) -> bool:
+    """Say whether a folder holds an anatomy model, by its card."""
+    try:
+        read_card(folder)
+    except ModelVerificationError:
+        return False
+    return True

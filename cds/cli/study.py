@@ -65,7 +65,7 @@ def train(
     task: Annotated[
         str | None,
         typer.Option(
-            help="vision: adult, paediatric, fracture, mammography; fusion: deterioration, severity, findings."
+            help="vision: adult, paediatric, anatomy, fracture, mammography; fusion: deterioration, severity, findings."
         ),
     ] = None,
     start: Annotated[

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from vision.anatomy import AnatomyModel
+from vision.anatomy_card import is_anatomy
 from vision.card import ModelCard
 from vision.encode import Encoder
 from vision.errors import VisionError
+from vision.evaluation.anatomy import anatomy_figures, unseen_shares
 from vision.evaluation.figures import (
     SPECIFIC,
     Cases,
@@ -23,9 +26,11 @@ from vision.evaluation.figures import (
 )
 from vision.evaluation.films import TASKS, LabelledFilms, task_films
 from vision.evaluation.metrics import Floats
+from vision.evaluation.outlines import outlined_films
 from vision.evaluation.unseen import Progress, pointing, unseen_logits
 
 MODELS = Path(__file__).parents[1] / "models"
+ANATOMY = "anatomy"
 
 
 class NoFilmsError(VisionError):
@@ -35,7 +40,8 @@ class NoFilmsError(VisionError):
 def evaluate(
     data: Path, *, model: Path | None = None, threads: int = 1, progress: Progress | None = None
 ) -> dict[str, Any]:
-    """Return the figures of models on labelled films, by population, then by finding, with 95 % intervals.
+    """Return the figures of models on labelled films, by population, then by finding, with 95 % intervals; under
+    `anatomy` those of outlines, by source, then by structure.
 
     data   the development sets (chest/nih and so on; each film by the member that has not seen its patient), or a
            hospital's own folder: images/ and labels.csv with file, patient and finding keys
@@ -44,10 +50,13 @@ def evaluate(
     Raises NoFilmsError when there is nothing to measure on, ModelVerificationError for a model that does not match its
     card, FileNotFoundError for a film that cannot be read.
     """
-    packaged = [MODELS / name for name in TASKS if (MODELS / name).is_dir()]
+    packaged = [MODELS / name for name in (*TASKS, ANATOMY) if (MODELS / name).is_dir()]
     folders = packaged if model is None else [model]
     figures: dict[str, Any] = {}
     for folder in folders:
+        if is_anatomy(folder):
+            figures |= _outlined(folder, data, threads, progress)
+            continue
         encoder = Encoder.load(folder, threads)
         films = _films(data, encoder.card)
         if films is not None:
@@ -55,6 +64,16 @@ def evaluate(
     if not figures:
         raise NoFilmsError("no development set and no labels.csv with a finding of the model in the folder")
     return figures
+
+
+def _outlined(folder: Path, data: Path, threads: int, progress: Progress | None) -> dict[str, Any]:
+    """Return the figures of an anatomy model; none where its development sets are not at hand."""
+    films = outlined_films(data)
+    if films is None:
+        return {}
+    model = AnatomyModel.load(folder, threads)
+    figures = anatomy_figures(films, unseen_shares(model, films), progress)
+    return {ANATOMY: {"model": model.ref.model_dump(), "out_of_fold": True, "structures": figures}}
 
 
 def _films(data: Path, card: ModelCard) -> LabelledFilms | None:

@@ -52,12 +52,14 @@ class OutlinedFilms:
         return mask if self.sources[row] == "jsrt" else _sided(mask)
 
 
-def outlined_films(data: Path) -> OutlinedFilms:
-    """Return the films of JSRT (lungs and heart) and of Shenzhen (lungs, united).
+def outlined_films(data: Path) -> OutlinedFilms | None:
+    """Return the films of JSRT (lungs and heart) and of Shenzhen (lungs, united); None where one of them is absent.
 
     data  folder with chest/jsrt and chest/tuberculosis/shenzhen
     """
     folders = (data / "chest/jsrt", data / "chest/tuberculosis/shenzhen")
+    if not all((folder / "labels.csv").is_file() for folder in folders):
+        return None
     images: list[Path] = []
     masks: list[Path] = []
     sources: list[str] = []

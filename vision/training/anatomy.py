@@ -29,7 +29,7 @@ VERSION = "1.0.0"
 GOLDEN_SIDE = 512
 ALONE = {"jsrt": ("shenzhen", 4.0), "shenzhen": ("jsrt", 0.9)}
 """Of a network trained on one hospital: the hospital it is measured on, and how often a film is shown per epoch."""
-EPOCHS_ALONE = 6
+EPOCHS_ALONE = 12
 LUNG_MASKS = {
     "name": "Shenzhen, outlines of the lungs on 550 films",
     "licence": "CC BY-NC-SA 4.0",
@@ -78,9 +78,13 @@ def train_anatomy(
     epochs    None: those of the packaged model
     workers   networks trained at a time, one thread each
     progress  called with the steps done and those of the folds; None: `say` tells them
+
+    Raises ValueError when the films are not there.
     """
     recipe = AnatomyRecipe() if epochs is None else replace(AnatomyRecipe(), epochs=epochs)
     films, checkpoints = outlined_films(data), out / "checkpoints"
+    if films is None:
+        raise ValueError("no films with outlines: chest/jsrt and chest/tuberculosis/shenzhen are wanted")
     train_folds(_OneFold(films, recipe), recipe.folds, checkpoints, workers=workers, say=say, progress=progress)
     transfer: dict[str, dict[str, Any]] = {}
     for source in SOURCES:

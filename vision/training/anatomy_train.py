@@ -40,7 +40,7 @@ class AnatomyRecipe:
 
     size: int = 192
     folds: int = 3
-    epochs: int = 10
+    epochs: int = 24
     batch: int = 16
     rates: tuple[tuple[str, float], ...] = (("jsrt", 3.0), ("shenzhen", 0.6))
     held_out: bool = True

@@ -4,6 +4,7 @@
     python -m vision.training.run adult --data DATA --out FOLDER --start PAEDIATRIC_FOLDER/checkpoints
     python -m vision.training.run fracture --data DATA --out FOLDER
     python -m vision.training.run mammography --data DATA --out FOLDER
+    python -m vision.training.run anatomy --data DATA --out FOLDER
 
 DATA holds the development sets, or is a hospital's own folder (`vision.evaluation.films.own_films`).
 A run that was cut off goes on from its checkpoints when started again with the same folders.
@@ -12,18 +13,12 @@ A run that was cut off goes on from its checkpoints when started again with the 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-import time
-from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import replace
-from multiprocessing import get_context
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import openvino
-import torch
 
 from vision.card import Calibration, Golden, ModelCard, combined_sha256, hashes, write_card
 from vision.encode import Encoder
@@ -31,17 +26,17 @@ from vision.evaluation.films import TASKS, LabelledFilms, labels_sha256, task_fi
 from vision.evaluation.measure import Measured, measured
 from vision.evaluation.unseen import pointing, unseen_logits
 from vision.prepare import Preparation, golden_film
+from vision.training.anatomy import train_anatomy
 from vision.training.cards import WORDS, Words, own_words
 from vision.training.datasets import film_set
 from vision.training.export import export
+from vision.training.folds import Progress, Say, StepProgress, train_folds
 from vision.training.network import BLOCKS, Trunk
 from vision.training.train import Recipe, load_fold, train_fold
 
-Say = Callable[[str], None]
-Progress = Callable[[int, int], None]
-
 VERSION = "1.0.0"
 GOLDEN_SIDE = 512
+ANATOMY = "anatomy"
 RECIPES = {
     "adult": Recipe(epochs=8),
     "paediatric": Recipe(epochs=1),
@@ -67,7 +62,7 @@ def train_model(
 ) -> dict[str, Any]:
     """Train a model, write its folder and return its card.
 
-    task      adult, paediatric, fracture or mammography
+    task      adult, paediatric, fracture, mammography or anatomy
     data      folder with the development set of the task, or a hospital's own (`vision.evaluation.films`)
     out       becomes the model folder; its `checkpoints` let a run that was cut off go on
     epochs    None: those of the packaged model
@@ -77,14 +72,16 @@ def train_model(
 
     Raises ValueError for another task, and for films that are too few to be split and measured.
     """
+    if task == ANATOMY:
+        return train_anatomy(data, out, say=say, epochs=epochs, workers=workers, progress=progress)
     if task not in RECIPES:
-        raise ValueError(f"vision has the tasks {', '.join(RECIPES)}; give one by --task")
+        raise ValueError(f"vision has the tasks {', '.join([*RECIPES, ANATOMY])}; give one by --task")
     recipe = replace(RECIPES[task], start=None if start is None else str(start))
     if epochs is not None:
         recipe = replace(recipe, epochs=epochs)
     films, words = _films_and_words(task, data)
     checkpoints = out / "checkpoints"
-    train_folds(films, recipe, checkpoints, workers, say, progress)
+    train_folds(_OneFold(films, recipe), recipe.folds, checkpoints, workers=workers, say=say, progress=progress)
     return finish(task, films, recipe, checkpoints, out, say, words).model_dump(mode="json")
 
 
@@ -110,26 +107,13 @@ def _learnable(films: LabelledFilms) -> LabelledFilms:
     return replace(films, labels=labels, targets=films.targets[:, enough], weights=films.weights[:, enough])
 
 
-def train_folds(
-    films: LabelledFilms,
-    recipe: Recipe,
-    checkpoints: Path,
-    workers: int,
-    say: Say,
-    progress: Progress | None = None,
-) -> None:
-    """Train the networks of all folds, each in a process of its own with one thread."""
-    checkpoints.mkdir(parents=True, exist_ok=True)
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        runs = [pool.submit(_train_fold, films, recipe, fold, checkpoints) for fold in range(recipe.folds)]
-        told: dict[int, str] = {}
-        while not all(run.done() for run in runs):
-            _tell(checkpoints, runs, told, say if progress is None else None)
-            if progress is not None and told:
-                progress(*_steps(told, recipe.folds))
-            time.sleep(1)
-        for run in runs:
-            run.result()
+@dataclass(frozen=True)
+class _OneFold:
+    films: LabelledFilms
+    recipe: Recipe
+
+    def __call__(self, fold: int, checkpoints: Path, progress: StepProgress) -> None:
+        train_fold(film_set(self.films, self.recipe.stored_side), self.recipe, fold, checkpoints, progress=progress)
 
 
 def finish(
@@ -173,35 +157,6 @@ def finish(
     card = Encoder.load(out, threads=1).card
     say(f"serves: {', '.join(card.served)}")
     return card
-
-
-def _train_fold(films: LabelledFilms, recipe: Recipe, fold: int, checkpoints: Path) -> None:
-    torch.set_num_threads(1)
-    log = checkpoints / f"fold{fold}.jsonl"
-
-    def progress(step: int, steps: int, loss: float) -> None:
-        if step % 10 == 0 or step == steps:
-            with log.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"fold": fold, "step": step, "steps": steps, "loss": round(loss, 4)}) + "\n")
-
-    train_fold(film_set(films, recipe.stored_side), recipe, fold, checkpoints, progress=progress)
-
-
-def _tell(checkpoints: Path, runs: list[Future[None]], told: dict[int, str], say: Say | None) -> None:
-    for fold in range(len(runs)):
-        log = checkpoints / f"fold{fold}.jsonl"
-        last = log.read_text("utf-8").splitlines()[-1:] if log.is_file() else []
-        if last and told.get(fold) != last[0]:
-            told[fold] = last[0]
-            at = json.loads(last[0])
-            if say is not None:
-                say(f"fold {fold}: step {at['step']} of {at['steps']}, loss {at['loss']}")
-
-
-def _steps(told: dict[int, str], folds: int) -> tuple[int, int]:
-    """Return the steps done and those of all folds, by the last line of each fold that has begun."""
-    lines = [json.loads(line) for line in told.values()]
-    return sum(line["step"] for line in lines), max(line["steps"] for line in lines) * folds
 
 
 def _draft(task: str, films: LabelledFilms, recipe: Recipe, out: Path, words: Words) -> ModelCard:
@@ -261,7 +216,7 @@ def _with_golden(card: ModelCard, compiled: openvino.CompiledModel) -> ModelCard
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=sorted(RECIPES))
+    parser.add_argument("task", choices=sorted([*RECIPES, ANATOMY]))
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--epochs", type=int)

@@ -12,7 +12,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
 from cds import __version__
-from cds.api.access import KeyAccess
+from cds.api.access import ClientAccess
 from cds.api.audit import audit_router
 from cds.api.dicomweb import dicomweb_router
 from cds.api.fhir import fhir_router
@@ -42,7 +42,7 @@ def create_app(service: Service) -> FastAPI:
         lifespan=_lifespan(service),
     )
     install_problem_handlers(app)
-    access = SmartAccess(service, KeyAccess(service.settings.api_keys))
+    access = SmartAccess(service, ClientAccess(service.settings))
     repeatable = repeatable_route(service, access)
     app.include_router(v1_router(service, repeatable), dependencies=[Depends(access)])
     app.include_router(verdicts_router(service, repeatable), dependencies=[Depends(access)])

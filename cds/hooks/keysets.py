@@ -29,6 +29,8 @@ RETRY_SECONDS = 60.0
 _FETCH_SECONDS = 3.0
 _MAX_BYTES = 256 * 1024
 _FEWEST_RSA_BITS = 2048
+_CURVES = {"ES384": "P-384", "ES256": "P-256"}
+_RSA = ("RS384", "RS256")
 _log = logger(__name__)
 
 PublicKey = ECKey | RSAKey
@@ -112,7 +114,7 @@ class KeySets:
 
 
 def public_keys(document: Any) -> list[PublicKey]:
-    """Return the keys of a JWK set that can verify ES384 or RS384; others are passed over."""
+    """Return the keys of a JWK set that can verify ES384, ES256, RS384 or RS256; others are passed over."""
     listed = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(listed, list):
         raise ValueError("not a key set")
@@ -122,7 +124,7 @@ def public_keys(document: Any) -> list[PublicKey]:
 def _public_key(entry: dict[str, Any]) -> PublicKey | None:
     usable = entry.get("use", "sig") == "sig" and isinstance(entry.get("kid"), str)
     try:
-        if usable and entry.get("kty") == "EC" and entry.get("crv") == "P-384":
+        if usable and entry.get("kty") == "EC" and entry.get("crv") in _CURVES.values():
             return ECKey.import_key({name: entry[name] for name in ("kty", "crv", "x", "y", "kid")})
         if usable and entry.get("kty") == "RSA" and _bits(entry["n"]) >= _FEWEST_RSA_BITS:
             return RSAKey.import_key({name: entry[name] for name in ("kty", "n", "e", "kid")})
@@ -136,9 +138,14 @@ def _bits(modulus: str) -> int:
 
 
 def _find(kept: _Kept | None, kid: str, algorithm: str) -> PublicKey | None:
-    kind = {"ES384": ECKey, "RS384": RSAKey}[algorithm]
-    matching = [key for key in (kept.keys if kept else ()) if key.kid == kid and isinstance(key, kind)]
+    matching = [key for key in (kept.keys if kept else ()) if key.kid == kid and _is_for(key, algorithm)]
     return matching[0] if len(matching) == 1 else None
+
+
+def _is_for(key: PublicKey, algorithm: str) -> bool:
+    if isinstance(key, ECKey):
+        return key.curve_name == _CURVES.get(algorithm)
+    return algorithm in _RSA
 
 
 def _on_loopback(host: str | None) -> bool:

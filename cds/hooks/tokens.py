@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import binascii
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -61,7 +61,7 @@ class TokenVerifier:
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise TokenError("token_absent")
-        header, claims = _unverified(token.strip())
+        header, claims = unverified(token.strip())
         issuer, algorithm = self._checked_header(header, claims)
         key = await self._keysets.key(issuer, header["kid"], algorithm)
         if key is None:
@@ -93,7 +93,7 @@ class TokenVerifier:
             raise TokenError("audience_wrong")
         if not isinstance(jti, str) or not 0 < len(jti) <= _LONGEST_ID:
             raise TokenError("jti_wrong")
-        expires, issued, earliest = (_moment(claims, name) for name in ("exp", "iat", "nbf"))
+        expires, issued, earliest = (moment(claims, name) for name in ("exp", "iat", "nbf"))
         if expires is None or issued is None or (earliest is None and "nbf" in claims):
             raise TokenError("times_absent")
         if now >= expires + SKEW_SECONDS:
@@ -115,7 +115,7 @@ class TokenVerifier:
             raise TokenError("replayed")
 
 
-def _unverified(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def unverified(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return header and claims as they stand in the token, before anything of them is believed."""
     parts = token.split(".")
     if len(parts) != 3 or len(token) > _LONGEST_TOKEN:
@@ -129,7 +129,8 @@ def _unverified(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return header, claims
 
 
-def _moment(claims: dict[str, Any], name: str) -> float | None:
+def moment(claims: Mapping[str, Any], name: str) -> float | None:
+    """Return a time claim in seconds; None where it is absent or no time."""
     value = claims.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None

@@ -6,9 +6,11 @@
     ├── NotAcceptedError        an input was refused before anything was stored
     │   ├── NotADicomFilmError  not a DICOM file, or one without the identifiers an arrival needs
     │   ├── ReportNotAcceptedError
-    │   └── MessageNotAcceptedError   an HL7 v2 message; the reason goes into its acknowledgement
+    │   ├── MessageNotAcceptedError   an HL7 v2 message; the reason goes into its acknowledgement
+    │   └── NotDeidentifiedError      a film that may still say whose it is
     ├── NotFoundError           no such film, report, patient or job
     ├── DeliveryError           a message did not arrive where it should; says whether trying again would help
+    ├── NotYetError             a job is not ready to be done; says when to look again
     ├── LaunchError             a SMART launch cannot go on; says what is wrong, for people
     ├── SimulationError         an arrival log cannot be replayed; says which line is wrong
     ├── DemoError               the demo cannot start or cannot go on
@@ -23,6 +25,8 @@ Messages name the place and the remedy and never carry patient data.
 """
 
 from __future__ import annotations
+
+from datetime import datetime
 
 
 class CdsError(Exception):
@@ -58,6 +62,13 @@ class MessageNotAcceptedError(NotAcceptedError):
     """Not an HL7 v2 message that can be taken; names the field."""
 
 
+class NotDeidentifiedError(NotAcceptedError):
+    """A film cannot be cleaned of its patient, so it does not leave."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("not_deidentified", reason)
+
+
 class NotFoundError(CdsError):
     """The thing asked for is not in the store."""
 
@@ -75,6 +86,14 @@ class DeliveryError(CdsError):
     def __init__(self, reason: str, *, for_good: bool = False) -> None:
         super().__init__(reason)
         self.for_good = for_good
+
+
+class NotYetError(CdsError):
+    """A job waits for something; `until` is when to look again."""
+
+    def __init__(self, until: datetime) -> None:
+        super().__init__("not ready yet")
+        self.until = until
 
 
 class LaunchError(CdsError):

@@ -7,7 +7,21 @@ from typing import Annotated
 import typer
 
 from cds import __version__
-from cds.cli import audit_trail, conformance, films, jobs, keys, operate, records, reports, simulate, study, verdicts
+from cds.cli import (
+    audit_trail,
+    conformance,
+    deidentify,
+    films,
+    jobs,
+    keys,
+    operate,
+    orders,
+    records,
+    reports,
+    simulate,
+    study,
+    verdicts,
+)
 
 app = typer.Typer(
     name="cds",
@@ -33,5 +47,19 @@ def _root(
     pass
 
 
-for module in (audit_trail, keys, operate, films, reports, records, study, conformance, jobs, simulate, verdicts):
+for module in (
+    audit_trail,
+    deidentify,
+    keys,
+    operate,
+    films,
+    reports,
+    records,
+    study,
+    conformance,
+    jobs,
+    orders,
+    simulate,
+    verdicts,
+):
     module.add_to(app)

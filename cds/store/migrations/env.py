@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from alembic import context
 
+from cds.store import deidentified_tables as _deidentified_tables  # noqa: F401 - its tables belong to the metadata
 from cds.store import exchange_tables as _exchange_tables  # noqa: F401 - its tables belong to the metadata
+from cds.store import pacs_tables as _pacs_tables  # noqa: F401 - its tables belong to the metadata
 from cds.store import reading_tables as _reading_tables  # noqa: F401 - its tables belong to the metadata
 from cds.store.tables import Base
 

@@ -41,7 +41,7 @@ RECIPES = {
     "adult": Recipe(epochs=8),
     "paediatric": Recipe(epochs=1),
     "fracture": Recipe(epochs=4, size=320, batch=16, rate=2e-3, ema=0.95, trunk=Trunk(fixed=BLOCKS)),
-    "mammography": Recipe(epochs=6, size=448, batch=8, ema=0.95, trunk=Trunk(blocks=11), degrade=0.0),
+    "mammography": Recipe(epochs=5, size=384, batch=8, ema=0.95, trunk=Trunk(blocks=11), degrade=0.0),
 }
 SMALL = frozenset({"fracture", "mammography"})
 """Tasks whose weights are stored as int8, so that what ships switched off takes little space."""

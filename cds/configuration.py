@@ -143,6 +143,10 @@ class Configs:
         """Return the settings of each CDS Hooks service that is not taken out, as they stand in services.yaml."""
         return self._merged_list("services.yaml", "services")
 
+    def pacs(self) -> list[dict[str, Any]]:
+        """Return the archives and modalities that are not taken out, as they stand in pacs.yaml."""
+        return self._merged_list("pacs.yaml", "nodes")
+
     def triage(self) -> TriagePolicy:
         """Return how the worklist is put in order. Raises ConfigurationError naming the entry that is wrong."""
         return policy_from(*(self._merged_list("triage.yaml", part) for part in ("limits", "levels", "findings")))

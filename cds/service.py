@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,18 @@ from sqlalchemy.exc import SQLAlchemyError
 from cds.arrival import FilmArrivals, ReportArrivals
 from cds.assessing import Assessor
 from cds.audit.trail import AUDIT_FILE, AuditTrail
+from cds.codes import FindingCodes
 from cds.configuration import Configs
+from cds.dicom.commitment import Commitments
+from cds.dicom.fetching import Fetching, Watch
+from cds.dicom.nodes import Node, nodes_of
+from cds.dicom.returning import Returning
 from cds.gates import Gates
 from cds.jobs.worker import Worker
 from cds.logs import logger
 from cds.models import Models
 from cds.orders import OrderTable
+from cds.retention import Retention
 from cds.settings import DATABASE_FILE, Settings
 from cds.smart import SmartLaunches
 from cds.store import BlobFolder, Database
@@ -127,10 +134,64 @@ class Service:
     def webhooks(self) -> Webhooks:
         return Webhooks(self.database, self.settings)
 
-    def worker(self) -> Worker:
-        return Worker(
-            self.database, self.blobs, self.models, deliveries={"notify": self.webhooks.deliver}, told=[announce]
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """The archives and modalities of the site."""
+        return nodes_of(self.configs.pacs(), self.settings.pacs_keys)
+
+    @cached_property
+    def returning(self) -> Returning:
+        return Returning(
+            self.database,
+            self.blobs,
+            FindingCodes(self.configs.findings()),
+            self.gates,
+            self.nodes,
+            self.settings.dicom_ae_title,
+            timedelta(seconds=self.settings.dicom_quiet_s),
         )
+
+    @cached_property
+    def fetching(self) -> Fetching:
+        return Fetching(
+            self.database,
+            self.film_arrivals,
+            self.configs.identity(),
+            self.nodes,
+            self.settings.dicom_ae_title,
+            self.settings.zone,
+        )
+
+    @cached_property
+    def commitments(self) -> Commitments:
+        return Commitments(self.database, self.blobs, self.nodes, self.settings.dicom_ae_title)
+
+    def worker(self) -> Worker:
+        every = timedelta(seconds=self.settings.dicom_poll_s)
+        return Worker(
+            self.database,
+            self.blobs,
+            self.models,
+            deliveries={"notify": self.webhooks.deliver, "send_object": self.returning.send},
+            exchanges={"make_objects": self.returning.make, "fetch_priors": self.fetching.fetch_priors},
+            watches=[Watch(self.fetching, node, every).step for node in self.nodes if node.watch],
+            told=[announce, self.returning.analysed, self.fetching.arrived],
+            daily=self._do_daily,
+        )
+
+    @cached_property
+    def retention(self) -> Retention:
+        """Removes what the settings do not keep."""
+        return Retention(self.database, self.blobs, self.audit, dict(self.settings.retention_days))
+
+    def _do_daily(self) -> None:
+        """Remove what is too old, and write the head of the audit trail apart from it, into the log."""
+        removed = self.retention.purge(at=datetime.now(UTC), by="worker", dry_run=False)
+        _log.info("purged", count=removed.films + removed.reports + removed.cases + removed.cards)
+        verification = self.audit.verify()
+        if verification.problems:
+            _log.error("audit trail is not whole", count=len(verification.problems))
+        _log.info("audit trail", head=verification.head, count=verification.entries)
 
     def health(self) -> dict[str, Any]:
         """Return what is up and what is degraded, each model and each threshold of the site by name."""

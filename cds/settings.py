@@ -178,6 +178,19 @@ class Settings(BaseSettings):
     hl7_idle_s: float = Field(
         default=3600, ge=0.5, le=86400, description="Silence after which a connection ends, in seconds. Example: 600"
     )
+    dicom_quiet_s: float = Field(
+        default=20,
+        ge=0,
+        le=600,
+        description="Seconds without a new film after which a study is complete, where no archive says. Example: 60",
+    )
+    dicom_poll_s: float = Field(
+        default=30, ge=1, le=3600, description="Seconds between looks through a watched archive. Example: 10"
+    )
+    pacs_keys: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description='Node of pacs.yaml -> `user:password` or token of its DICOMweb. Example: {"main-pacs": "..."}',
+    )
     finding_gates: dict[str, Gate] = Field(
         default_factory=dict,
         description="Finding -> automatic, review_first (a person agrees before it leaves) or off; `*`: all others. "
@@ -191,6 +204,11 @@ class Settings(BaseSettings):
     )
     override_quiet_hours: int = Field(
         default=24, ge=0, le=8760, description="Hours a card stays quiet after an override. Example: 72"
+    )
+    retention_days: dict[Literal["films", "reports", "cases", "cards", "audit"], Annotated[int, Field(ge=1)]] = Field(
+        default_factory=dict,
+        description="Kind -> days it is kept; films, reports, cases, cards, audit. Not named: for ever. "
+        'Example: {"films": 3650, "cards": 730}',
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least grave lines that are logged. Example: warning"

@@ -59,7 +59,7 @@ def verdicts_router(service: Service, route_class: type[APIRoute] = APIRoute) ->
             finding = film.result.finding(body.finding) if film.result is not None else None
             if finding is None:
                 raise HTTPException(422, "the film's result says nothing of that finding")
-            return add_verdict(
+            said = add_verdict(
                 session,
                 study_id,
                 finding,
@@ -68,6 +68,8 @@ def verdicts_router(service: Service, route_class: type[APIRoute] = APIRoute) ->
                 at=utc_now(),
                 regions=body.regions,
             )
+            service.returning.judged(session, said, said.said_at)
+            return said
 
     @router.get("/verdicts")
     def list_verdicts(

@@ -15,12 +15,13 @@ from zoneinfo import ZoneInfo
 
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
+from pydicom.uid import UID, SecondaryCaptureImageStorage
 
 from cds.configuration import IdentityTable
 from cds.errors import NotADicomFilmError
 from cds.identity import administrative_gender
 from cds.store import BlobFolder, Database
+from cds.store.dicom_objects import is_ours
 from cds.store.films import FilmHeader, add_film
 
 _HEADER_TAGS = [
@@ -46,6 +47,7 @@ _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _META_GROUP_LENGTH = b"\x02\x00\x00\x00UL\x04\x00"
 _LARGEST_INFLATED = 512 * 1024 * 1024
 _LONGEST_TEXT = 64
+OWN_OBJECT = "own_object"
 _CLOCK_ERROR = timedelta(days=1)
 
 
@@ -96,12 +98,20 @@ class FilmArrivals:
             raise NotADicomFilmError("other_instance", "the film has another SOPInstanceUID than its sender says")
         if study not in (None, header.study_instance_uid):
             raise NotADicomFilmError("other_study", "the film has another StudyInstanceUID than its sender says")
+        self._refuse_own(texts)
         sha256 = self._blobs.put(data)
         with self._database.writing() as session:
             film, new = add_film(session, header, sha256, source=source, at=at)
             return FilmReceipt(
                 film.id, film.study_instance_uid, film.sop_instance_uid, new, texts.get("SOPClassUID", "")
             )
+
+    def _refuse_own(self, texts: dict[str, str]) -> None:
+        """Refuse a picture that was made here of a film, and comes back from an archive that forwards everything."""
+        if texts.get("SOPClassUID") == SecondaryCaptureImageStorage:
+            with self._database.reading() as session:
+                if is_ours(session, texts["SOPInstanceUID"]):
+                    raise NotADicomFilmError(OWN_OBJECT, "an object that was made here; it is kept already")
 
     def _header(self, texts: dict[str, str], calling_ae: str | None, at: datetime) -> FilmHeader:
         uids = [texts.get(name) for name in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")]

@@ -21,16 +21,20 @@ from pynetdicom.sop_class import (
     DigitalXRayImageStorageForPresentation,
     DigitalXRayImageStorageForProcessing,
     SecondaryCaptureImageStorage,
+    StorageCommitmentPushModel,
     Verification,
 )
 from sqlalchemy.exc import SQLAlchemyError
 
 from cds.arrival import FilmArrivals
+from cds.arrival.films import OWN_OBJECT
+from cds.dicom.commitment import Commitments
 from cds.dicom.transport import LimitedServer, Limits
 from cds.errors import ConfigurationError, NotADicomFilmError
 from cds.logs import logger, place_of
 from cds.network import networks_of, tls_context
 from cds.settings import Settings
+from cds.store.films import PRIOR
 
 FILM_CLASSES = (
     ComputedRadiographyImageStorage,
@@ -60,10 +64,12 @@ _log = logger(__name__)
 class Receiver:
     """Listens for associations until stopped."""
 
-    def __init__(self, settings: Settings, films: FilmArrivals) -> None:
+    def __init__(self, settings: Settings, films: FilmArrivals, commitments: Commitments) -> None:
         """Raises ConfigurationError when the TLS files cannot be used."""
         self._settings = settings
         self._films = films
+        self._commitments = commitments
+        self._title = settings.dicom_ae_title
         self._tls = tls_context(settings, "dicom_tls", settings.dicom_tls_ca) if settings.dicom_tls else None
         self._server: LimitedServer | None = None
 
@@ -110,6 +116,8 @@ class Receiver:
     def _handlers(self) -> list[Any]:
         return [
             (evt.EVT_C_STORE, self._store),
+            (evt.EVT_N_ACTION, self._commitments.requested),
+            (evt.EVT_N_EVENT_REPORT, self._commitments.reported),
             (evt.EVT_DIMSE_RECV, _count_anew),
             (evt.EVT_REJECTED, _log_rejected),
             (evt.EVT_ABORTED, _log_aborted),
@@ -120,12 +128,14 @@ class Receiver:
         try:
             self._films.receive(
                 event.encoded_dataset(),
-                source="c-store",
+                source=PRIOR if event.request.MoveOriginatorApplicationEntityTitle == self._title else "c-store",
                 calling_ae=event.assoc.requestor.ae_title,
                 announced_uid=str(event.request.AffectedSOPInstanceUID),
                 at=datetime.now(UTC),
             )
         except NotADicomFilmError as error:
+            if error.code == OWN_OBJECT:
+                return SUCCESS
             _log.warning("film refused", code=error.code)
             return DATA_SET_DOES_NOT_MATCH if error.code == "other_instance" else CANNOT_UNDERSTAND
         except (OSError, MemoryError, SQLAlchemyError) as error:
@@ -156,6 +166,7 @@ def _application_entity(settings: Settings) -> AE:
     entity.maximum_pdu_size = settings.dicom_max_pdu_kb * 1024
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = settings.dicom_timeout_s
     entity.add_supported_context(Verification)
+    entity.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
     for film_class in FILM_CLASSES:
         entity.add_supported_context(film_class, TRANSFER_SYNTAXES)
     return entity

@@ -18,6 +18,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
 
 from cds.arrival import FilmArrivals, FilmReceipt
+from cds.arrival.films import OWN_OBJECT
 from cds.errors import NotADicomFilmError
 
 DICOM = "application/dicom"
@@ -41,15 +42,16 @@ class Part:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of the instances of one request."""
+    """What became of the instances of one request; `own` were made here and are kept already."""
 
     stored: tuple[FilmReceipt, ...]
     failed: tuple[int, ...]
+    own: int = 0
 
     @property
     def status(self) -> int:
         """The HTTP status: all stored, some, or none."""
-        return 200 if not self.failed else 202 if self.stored else 409
+        return 200 if not self.failed else 202 if self.stored or self.own else 409
 
     def as_json(self) -> dict[str, Any]:
         """Return the Store Instances Response in the DICOM JSON model."""
@@ -88,15 +90,18 @@ def store_parts(films: FilmArrivals, parts: Sequence[Part], *, study: str | None
     study   the study that the address names: instances of another are refused
     client  who sends, as configured; stands for the calling AE where a film names no issuer
     """
-    stored, failed = [], []
+    stored, failed, own = [], [], 0
     for part in parts:
         try:
             if part.media_type not in (DICOM, ""):
                 raise NotADicomFilmError("not_dicom", f"a part is not {DICOM}")
             stored.append(films.receive(part.data, source="stow", calling_ae=client, study=study, at=at))
         except NotADicomFilmError as error:
+            if error.code == OWN_OBJECT:
+                own += 1
+                continue
             failed.append(_REASONS.get(error.code, _CANNOT_UNDERSTAND))
-    return Outcome(tuple(stored), tuple(failed))
+    return Outcome(tuple(stored), tuple(failed), own)
 
 
 _REASONS = {"not_an_image": _CLASS_NOT_SUPPORTED, "other_study": _PROCESSING_FAILURE}

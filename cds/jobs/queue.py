@@ -25,7 +25,7 @@ from cds.store.tables import JobRow
 
 LEASE = timedelta(seconds=60)
 
-JobKind = Literal["analyse_film", "extract_report", "notify", "send_object"]
+JobKind = Literal["analyse_film", "extract_report", "make_objects", "fetch_priors", "notify", "send_object"]
 JobState = Literal["queued", "leased", "done", "failed"]
 
 
@@ -56,7 +56,10 @@ ANALYSIS = Lane(
 DELIVERY = Lane(
     frozenset({"notify", "send_object"}), 200, timedelta(hours=36), timedelta(seconds=10), timedelta(minutes=15)
 )
-LANES = (ANALYSIS, DELIVERY)
+EXCHANGE = Lane(
+    frozenset({"make_objects", "fetch_priors"}), 60, timedelta(hours=12), timedelta(seconds=5), timedelta(minutes=15)
+)
+LANES = (ANALYSIS, EXCHANGE, DELIVERY)
 
 
 @dataclass(frozen=True)
@@ -186,6 +189,15 @@ def fail(session: Session, job: Job, worker: str, reason: str, *, at: datetime, 
     elif row.destination:
         _hold(session, row)
     return given_up
+
+
+def postpone(session: Session, job: Job, worker: str, until: datetime) -> None:
+    """Put back a job that is not ready to be done; that it was begun does not count."""
+    row = session.get(JobRow, job.id)
+    if row is None or row.state != "leased" or row.leased_by != worker:
+        return
+    row.state, row.due_at, row.attempts = "queued", until, row.attempts - 1
+    row.leased_by = row.leased_until = None
 
 
 def _hold(session: Session, failed: JobRow) -> None:

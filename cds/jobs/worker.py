@@ -1,7 +1,7 @@
 """The worker: one low-priority process that takes queued films and reports and stores what the models say of them.
 
-A second loop in the same process delivers what is queued for other systems, so that a receiver that does not answer
-holds up no film. What is delivered, and how, is handed in.
+Further loops in the same process exchange with archives and deliver what is queued for other systems, so that one that
+does not answer holds up no film. What is delivered, and how, is handed in.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from datetime import UTC, datetime
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from cds.errors import DeliveryError
+from cds.errors import CdsError, DeliveryError, NotYetError
 from cds.jobs.queue import (
     ANALYSIS,
     DELIVERY,
+    EXCHANGE,
     LEASE,
     Job,
     Lane,
@@ -28,6 +29,7 @@ from cds.jobs.queue import (
     finish,
     give_up_spent,
     is_due,
+    postpone,
     release_dead,
     renew,
     worker_name,
@@ -43,6 +45,7 @@ from vision import ImagingResult, UnreadableImageError, read_radiograph
 from vision.result import Rejection
 
 _POLL_SECONDS = 0.2
+_DAY_SECONDS = 86_400.0
 _STORE_IN_TROUBLE_SECONDS = 2.0
 _LAST_DELIVERY_SECONDS = 5.0
 _log = logger(__name__)
@@ -58,7 +61,10 @@ class Worker:
     """Empties the queue until told to stop.
 
     deliveries  kind of job -> what delivers it
+    exchanges   kind of job -> what fetches or makes what is exchanged with archives
+    watches     looks elsewhere for work, each in a loop of its own
     told        who is told of each result
+    daily       done at the start and once a day
     """
 
     def __init__(
@@ -68,17 +74,24 @@ class Worker:
         models: Models,
         *,
         deliveries: Mapping[str, Deliver] | None = None,
+        exchanges: Mapping[str, Deliver] | None = None,
+        watches: Sequence[Callable[[], bool]] = (),
         told: Sequence[Told] = (),
+        daily: Callable[[], None] | None = None,
     ) -> None:
         self._database = database
         self._blobs = blobs
         self._models = models
         self._told = told
+        self._daily = daily
+        self._daily_at = 0.0
         self._work: dict[str, Callable[[Job], None]] = {
             "analyse_film": self._analyse_film,
             "extract_report": self._extract_report,
         }
         self._deliveries = dict(deliveries or {})
+        self._exchanges = dict(exchanges or {})
+        self._watches = watches
         self._name = worker_name()
         self.stop = threading.Event()
 
@@ -94,10 +107,16 @@ class Worker:
             os.nice(niceness)
         self._database.require_current()
         self._blobs.drop_unfinished()
-        delivering = threading.Thread(target=self._loop, args=(self.deliver_one, parent), name="delivery", daemon=True)
-        delivering.start()
+        beside = [
+            threading.Thread(target=self._loop, args=(step, parent), name="beside", daemon=True)
+            for step in (self.deliver_one, self.exchange_one, self._do_daily, *self._watches)
+        ]
+        for thread in beside:
+            thread.start()
         self._loop(self.run_one, parent, first=self._take_back)
-        delivering.join(_LAST_DELIVERY_SECONDS)
+        until = time.monotonic() + _LAST_DELIVERY_SECONDS
+        for thread in beside:
+            thread.join(max(until - time.monotonic(), 0))
 
     def _loop(self, step: Callable[[], bool], parent: int | None, *, first: Callable[[], bool] | None = None) -> None:
         now = first or step
@@ -117,6 +136,15 @@ class Worker:
         _log.info("worker started", pid=os.getpid(), count=released)
         return released > 0
 
+    def _do_daily(self) -> bool:
+        if self._daily is not None and time.monotonic() >= self._daily_at:
+            self._daily_at = time.monotonic() + _DAY_SECONDS
+            try:
+                self._daily()
+            except (CdsError, OSError) as error:
+                _log.error("daily work failed", **place_of(error))
+        return False
+
     def run_one(self) -> bool:
         """Do one job on a film or report, if there is one; returns whether there was."""
         return self._one_of(ANALYSIS, self._work)
@@ -124,6 +152,10 @@ class Worker:
     def deliver_one(self) -> bool:
         """Deliver one message, if one is due; returns whether there was one."""
         return self._one_of(DELIVERY, self._deliveries)
+
+    def exchange_one(self) -> bool:
+        """Make the objects of a film, or fetch what belongs to it, if any is due; returns whether there was one."""
+        return self._one_of(EXCHANGE, self._exchanges)
 
     def _one_of(self, lane: Lane, work: Mapping[str, Callable[[Job], None]]) -> bool:
         with self._database.reading() as session:
@@ -139,8 +171,11 @@ class Worker:
         try:
             with self._lease_kept(job):
                 work[job.kind](job)
-                if lane is DELIVERY:
+                if lane is not ANALYSIS:
                     self._finish(job)
+        except NotYetError as error:
+            with self._database.writing() as session:
+                postpone(session, job, self._name, error.until)
         except Exception as error:  # noqa: BLE001 - whatever a model or a receiver does, the job must not be lost
             self._give_back(job, error)
         else:

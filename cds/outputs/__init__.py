@@ -7,6 +7,7 @@ kind always give. Knows no network and no database.
 from __future__ import annotations
 
 from cds.outputs.making import Made, make_objects
+from cds.outputs.source import Source
 from cds.outputs.withdrawal import withdrawal_of
 
-__all__ = ["Made", "make_objects", "withdrawal_of"]
+__all__ = ["Made", "Source", "make_objects", "withdrawal_of"]

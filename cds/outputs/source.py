@@ -78,12 +78,15 @@ class Source:
         return int(self.header.Columns)
 
     def instance_uid(self, kind: str) -> str:
-        """Return the UID of an object: the same film, result and kind give the same."""
-        return _uid(self.header.SOPInstanceUID, self.fingerprint, kind)
+        """Return the UID of an object: the same film, result, kind and revision give the same.
+
+        A revision counts, because an instance that was rejected must not come back, though the word be the same.
+        """
+        return uid_of(self.header.SOPInstanceUID, self.fingerprint, kind, str(self.revision))
 
     def series_uid(self, kind: str) -> str:
         """Return the UID of the series of a kind, which holds all revisions."""
-        return _uid(self.header.SOPInstanceUID, "series", kind)
+        return uid_of(self.header.SOPInstanceUID, "series", kind)
 
     def concept(self, key: str) -> CodedConcept:
         """Return a finding as a code: SNOMED CT, else RadLex, where verified; else the project's own."""
@@ -167,6 +170,6 @@ def _is_sound(header: Dataset, tag: BaseTag) -> bool:
         return False
 
 
-def _uid(*parts: str) -> str:
+def uid_of(*parts: str) -> str:
     """Return a UID made of a UUID (PS3.5 section B.2) that the same parts always give."""
     return f"2.25.{uuid.uuid5(_NAMESPACE, '|'.join(map(str, parts))).int}"

@@ -10,6 +10,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cds.errors import DamagedBlobError, EncryptionKeyError
@@ -36,7 +37,9 @@ class BlobFolder:
         if not target.parent.is_dir():
             target.parent.mkdir(exist_ok=True, mode=0o700)
             _sync_folder(self.root)
-        if not self._holds(digest, data):
+        if self._holds(digest, data):
+            os.utime(target)
+        else:
             self._write(target, self._cipher.seal(digest, data) if self._cipher else data)
         _sync_folder(target.parent)
         return digest
@@ -73,6 +76,14 @@ class BlobFolder:
         data, target = self.get(digest), self.path(digest)
         self._write(target, self._cipher.seal(digest, data) if self._cipher else data)
         _sync_folder(target.parent)
+
+    def lain_since(self, digest: str) -> datetime:
+        """Return since when nobody has written a blob, nor sent its content once more."""
+        return datetime.fromtimestamp(self.path(digest).stat().st_mtime, UTC)
+
+    def remove(self, digest: str) -> None:
+        """Remove a blob that nothing names any more."""
+        self.path(digest).unlink(missing_ok=True)
 
     def head(self, digest: str) -> bytes:
         """Return the first bytes of a blob as they lie on disk."""

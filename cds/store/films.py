@@ -18,6 +18,9 @@ from cds.jobs.queue import enqueue
 from cds.store.tables import FilmRow, ImagingResultRow
 from vision import ImagingResult
 
+PRIOR = "prior"
+"""Source of a film that was fetched to compare another with: analysed, but on no worklist, and answered by nothing."""
+
 
 @dataclass(frozen=True)
 class FilmHeader:
@@ -47,12 +50,15 @@ def add_film(session: Session, header: FilmHeader, sha256: str, *, source: str, 
     """Store an arrival and queue its analysis; returns the film and whether it is new.
 
     The same instance with the same bytes is the same film; with other bytes it is a correction and supersedes the
-    earlier versions. A version once superseded stays so, though it be sent again.
+    earlier versions. A version once superseded stays so, though it be sent again. A prior that arrives by itself is one
+    no more.
     """
     same = session.scalar(
         select(FilmRow).where(FilmRow.sop_instance_uid == header.sop_instance_uid, FilmRow.sha256 == sha256)
     )
     if same is not None:
+        if same.source == PRIOR:
+            same.source = source
         return same, False
     film = FilmRow(id=str(uuid.uuid4()), sha256=sha256, source=source, received_at=at, status="received")
     for name in FilmHeader.__dataclass_fields__:
@@ -131,7 +137,7 @@ def recent_films(
     """
     query = (
         select(FilmRow)
-        .where(FilmRow.superseded_by.is_(None))
+        .where(FilmRow.superseded_by.is_(None), FilmRow.source != PRIOR)
         .order_by(FilmRow.received_at.desc(), FilmRow.id.desc())
         .limit(limit)
     )

@@ -17,6 +17,9 @@ from sqlalchemy.orm import Session
 from cds.audit import Access, AuditTrail
 from cds.errors import NotFoundError
 from cds.store import BlobFolder, Database
+from cds.store import deidentified_tables as _deidentified_tables  # noqa: F401 - its tables belong to the metadata
+from cds.store import pacs_tables as _pacs_tables  # noqa: F401 - its tables belong to the metadata
+from cds.store import reading_tables as _reading_tables  # noqa: F401 - its tables belong to the metadata
 from cds.store.exchange_tables import (
     EventRow,
     IdempotencyRow,

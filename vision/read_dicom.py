@@ -85,7 +85,7 @@ def decoded_dicom(data: bytes) -> tuple[Dataset, NDArray[np.integer[Any]]]:
     with _silence():
         dataset = _parsed(data)
         _check_kind(dataset)
-        return dataset, _decoded(dataset)
+        return dataset, _decoded(dataset, None)
 
 
 def _facts(dataset: Dataset) -> dict[str, Any]:

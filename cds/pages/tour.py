@@ -112,31 +112,31 @@ _RECIPES = (
     _Recipe(
         "masses",
         "Several rounded opacities",
-        "Look at the film first, then at the map. Which opacities does it leave out, and where is it warm without one? It "
-        "shows what moved the score, not where a lesion ends.",
+        "Look at the film first, then at the map. Which opacities does it leave out, and where is it warm without one? "
+        "It shows what moved the score, not where a lesion ends.",
         "RG1_J2KI.dcm",
     ),
     _Recipe(
         "mirrored",
         "The same film, left and right exchanged",
-        "Compare the scores with those of the first case: nothing in them says that the film hangs the wrong way round. "
-        "Heart and stomach bubble do.",
+        "Compare the scores with those of the first case: nothing in them says that the film hangs the wrong way "
+        "round. Heart and stomach bubble do.",
         "RG1_J2KI.dcm",
         _mirrored,
     ),
     _Recipe(
         "coarse",
         "The same film from 64 pixels",
-        "A picture of a picture: small things are no longer there to see. Compare with the first case what is said of it, "
-        "and whether anything tells you.",
+        "A picture of a picture: small things are no longer there to see. Compare with the first case what is said of "
+        "it, and whether anything tells you.",
         "RG1_J2KI.dcm",
         _coarse,
     ),
     _Recipe(
         "limb",
         "Not a chest",
-        "The header says that this is a limb, so no model of the chest speaks of it. What is not analysed is shown with "
-        "its reason and never counts as normal.",
+        "The header says that this is a limb, so no model of the chest speaks of it. What is not analysed is shown "
+        "with its reason and never counts as normal.",
         "RG3_J2KI.dcm",
     ),
     _Recipe(

@@ -24,7 +24,7 @@ from cds.pages.case import reports_of_films
 from cds.store.films import StoredFilm, with_results
 from cds.store.ledger import Case, cases_of_films, cases_of_subjects, overdue_follow_ups
 from cds.store.reading import ReadingState, Told, open_films, read_films, reading_states, told_of
-from cds.store.reports import StoredReport, critical_reports
+from cds.store.reports import StoredReport, untold_reports
 from cds.store.tables import FilmRow, ReportRow
 from cds.store.verdicts import judged
 from cds.triage import LEVELS, Level, Priority, Reason, TriagePolicy, of_follow_up, of_report
@@ -34,8 +34,8 @@ from fusion.findings import finding_views, surprise
 VIEWS = ("open", "critical", "unread", "late", "second-look", "untold", "overdue", "done")
 _MOST_FILMS = 300
 _MOST_DONE = 100
+_MOST_REPORTS = 500
 _MOST_REASONS = 2
-_LONGEST_LOOK_BACK = timedelta(days=90)
 _URGENT: frozenset[Level] = frozenset({"critical", "urgent"})
 _STATUS = {"received": "in work", "analysed": "analysed", "rejected": "not analysed", "failed": "analysis failed"}
 _ASSERTED = {"absent": "the report denies it", "present": "the report sees it", "possible": "the report suspects it"}
@@ -225,14 +225,14 @@ class Worklist:
         return f"{self._display(view.key)}: {film}, {said}"
 
     def _untold(self, session: Session, now: datetime) -> list[Row]:
-        reports = critical_reports(session, since=now - _LONGEST_LOOK_BACK)
+        reports = untold_reports(session, limit=_MOST_REPORTS)
         told = told_of(session, [report.row for report in reports])
         rows: list[tuple[int, Row]] = []
         for report in reports:
             known = frozenset(told.get(report.row.id, {}))
             reasons = of_report(report.result, known) if report.result is not None else []
             waiting = [reason for reason in reasons if reason.finding not in known]
-            if report.result is None or report.result.communication.documented or not waiting:
+            if not waiting:
                 continue
             level = min((reason.level for reason in waiting), key=LEVELS.index)
             row = Row(

@@ -139,18 +139,20 @@ def reports_named(
     ).all()
 
 
-def critical_reports(session: Session, *, since: datetime) -> list[StoredReport]:
-    """Return current reports issued after a time in which something critical was read."""
+def untold_reports(session: Session, *, limit: int) -> list[StoredReport]:
+    """Return current reports in which something critical was read that they do not document as told, newest first."""
+    result = ReportResultRow.result
     rows = session.scalars(
         select(ReportRow)
         .join(ReportResultRow, ReportResultRow.report_id == ReportRow.id)
         .where(
             ReportRow.superseded_by.is_(None),
             ReportRow.status != "entered-in-error",
-            ReportRow.issued_at >= since,
-            ReportResultRow.result["critical"].as_string() != "[]",
+            result["critical"].as_string() != "[]",
+            result[("communication", "documented")].as_boolean().is_(False),
         )
-        .order_by(ReportRow.issued_at)
+        .order_by(ReportRow.issued_at.desc())
+        .limit(limit)
     ).all()
     return with_results(session, rows)
 

@@ -41,13 +41,12 @@ def scored_since(session: Session, since: datetime) -> Iterator[Scored]:
 def passages_since(session: Session, since: datetime) -> list[Passage]:
     """Return when films that arrived after a time reached each stage."""
     first = {kind: _first(session, kind, since) for kind in ("opened", "read")}
-    said = dict(
-        session.execute(
-            select(VerdictRow.film_id, func.min(VerdictRow.said_at))
-            .where(VerdictRow.said_at >= since)
-            .group_by(VerdictRow.film_id)
-        ).tuples()
+    verdicts = session.execute(
+        select(VerdictRow.film_id, func.min(VerdictRow.said_at))
+        .where(VerdictRow.said_at >= since)
+        .group_by(VerdictRow.film_id)
     )
+    said = {str(film_id): at for film_id, at in verdicts}
     rows = session.execute(
         select(FilmRow.id, FilmRow.received_at, ImagingResultRow.stored_at)
         .outerjoin(ImagingResultRow, ImagingResultRow.film_id == FilmRow.id)

@@ -6,11 +6,12 @@ import contextlib
 import ipaddress
 import json
 import os
+import ssl
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import uvicorn
 
@@ -20,6 +21,8 @@ from cds.logs import logger
 from cds.service import Service
 from cds.settings import Settings
 
+_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+_TLS_VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _RESTART_SECONDS = 1.0
 _LONGEST_RESTART_SECONDS = 30.0
 _log = logger(__name__)
@@ -48,7 +51,9 @@ def check_safe_to_serve(settings: Settings) -> None:
         return
     lacking = []
     if not (settings.api_keys or settings.oidc_issuers) or not settings.jwt_issuers:
-        lacking.append("authentication (set CDS_API_KEYS or CDS_OIDC_ISSUERS for REST and pages, and CDS_JWT_ISSUERS for CDS Hooks)")
+        lacking.append(
+            "authentication (set CDS_API_KEYS or CDS_OIDC_ISSUERS for REST and pages, CDS_JWT_ISSUERS for CDS Hooks)"
+        )
     if not ((settings.tls_certificate and settings.tls_key) or settings.trusted_proxy):
         lacking.append("TLS (set CDS_TLS_CERTIFICATE and CDS_TLS_KEY, or CDS_TRUSTED_PROXY)")
     if lacking:
@@ -92,6 +97,8 @@ def http_server(service: Service) -> uvicorn.Server:
         port=settings.port,
         ssl_certfile=str(settings.tls_certificate) if settings.tls_certificate else None,
         ssl_keyfile=str(settings.tls_key) if settings.tls_key else None,
+        ssl_ciphers=_CIPHERS,
+        ssl_context_factory=_strict_tls(settings),
         proxy_headers=settings.trusted_proxy is not None,
         forwarded_allow_ips=settings.trusted_proxy,
         server_header=False,
@@ -100,6 +107,20 @@ def http_server(service: Service) -> uvicorn.Server:
         timeout_graceful_shutdown=5,
     )
     return uvicorn.Server(config)
+
+
+def _strict_tls(settings: Settings) -> Callable[[uvicorn.Config, Callable[[], ssl.SSLContext]], ssl.SSLContext] | None:
+    """Return what makes the TLS context: no version before the configured one, no cipher without forward secrecy."""
+    if settings.tls_certificate is None:
+        return None
+
+    def make(_: uvicorn.Config, usual: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+        context = usual()
+        context.minimum_version = _TLS_VERSIONS[settings.tls_minimum]
+        context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+        return context
+
+    return make
 
 
 @contextlib.contextmanager

@@ -29,6 +29,7 @@ EVERY_OTHER = "*"
 Gate = Literal["automatic", "review_first", "off"]
 _SHORTEST_KEY = 16
 _MASK = "********"
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9A-Fa-f:]+\](:[0-9]{1,5})?")
 _IN_URL = re.compile(r"(?<=://)\S*(?=@)|(?<=password=)[^&\s]*", re.IGNORECASE)
 
 
@@ -199,6 +200,15 @@ class Settings(BaseSettings):
     inference_threads: int = Field(default=2, ge=1, le=256, description="Threads per film. Example: 4")
     worker_niceness: int = Field(default=10, ge=0, le=19, description="Priority given up by the worker. Example: 5")
     max_body_mb: int = Field(default=64, ge=1, le=2048, description="Largest request body. Example: 128")
+    requests_per_second: float = Field(
+        default=100, gt=0, le=100_000, description="Requests of one client a second, in each process. Example: 20"
+    )
+    requests_burst: float = Field(
+        default=400, ge=1, le=100_000, description="Requests of one client at once, after a rest. Example: 100"
+    )
+    tls_minimum: Literal["1.2", "1.3"] = Field(
+        default="1.2", description="Oldest version of TLS that is spoken. Example: 1.3"
+    )
     fhir_budget_ms: int = Field(
         default=350, ge=50, le=5000, description="Time for fetching missing prefetch. Example: 300"
     )
@@ -221,6 +231,14 @@ class Settings(BaseSettings):
             ZoneInfo(value)
         except (KeyError, ValueError) as error:
             raise ValueError(f"unknown time zone {value!r}; use an IANA name such as Europe/Berlin") from error
+        return value
+
+    @field_validator("cors_origins", "frame_ancestors")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError("name each origin in full, such as https://ehr.example; there is no wildcard")
         return value
 
     @field_validator("trusted_proxy")

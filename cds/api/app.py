@@ -12,12 +12,14 @@ from fastapi.middleware.cors import CORSMiddleware
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
 from cds import __version__
-from cds.api.access import ClientAccess
+from cds.api.access import ClientAccess, client_of
 from cds.api.audit import audit_router
 from cds.api.dicomweb import dicomweb_router
+from cds.api.feedback import feedback_router
 from cds.api.fhir import fhir_router
 from cds.api.hooks import mount_hooks
 from cds.api.problems import install_problem_handlers
+from cds.api.rates import RateLimitMiddleware
 from cds.api.reading import reading_router
 from cds.api.reading_metrics import ReadingMetrics
 from cds.api.repeating import repeatable_route
@@ -47,18 +49,22 @@ def create_app(service: Service) -> FastAPI:
     app.include_router(v1_router(service, repeatable), dependencies=[Depends(access)])
     app.include_router(verdicts_router(service, repeatable), dependencies=[Depends(access)])
     app.include_router(subscriptions_router(service, repeatable), dependencies=[Depends(access)])
+    app.include_router(feedback_router(service, repeatable), dependencies=[Depends(access)])
     app.include_router(reading_router(service), dependencies=[Depends(access)])
     app.include_router(dicomweb_router(service), dependencies=[Depends(access)])
     app.include_router(fhir_router(service, access))
     app.include_router(audit_router(service), dependencies=[Depends(access)])
     app.include_router(smart_router(service))
     mount_hooks(app, service)
-    mount_pages(app, service, access)
+    mount_pages(app, service, access, client_of)
     _add_health(app, service)
     _add_metrics(app, service)
     app.middleware("http")(_secure_headers(service))
     app.add_middleware(AuditMiddleware, trail=service.audit)
     app.add_middleware(BodyLimitMiddleware, max_bytes=service.settings.max_body_mb * 1024 * 1024)
+    app.add_middleware(
+        RateLimitMiddleware, rate=service.settings.requests_per_second, burst=service.settings.requests_burst
+    )
     if service.settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -120,13 +126,20 @@ def _add_metrics(app: FastAPI, service: Service) -> None:
 def _secure_headers(service: Service) -> Callable[..., Awaitable[Response]]:
     ancestors = " ".join(service.settings.frame_ancestors) or "'none'"
     policy = (
-        f"default-src 'self'; img-src 'self' data:; style-src 'self'; script-src 'self'; frame-ancestors {ancestors}"
+        f"default-src 'self'; img-src 'self' data:; style-src 'self'; script-src 'self'; object-src 'none'; "
+        f"base-uri 'none'; form-action 'self'; frame-ancestors {ancestors}"
     )
+
+    secure = service.settings.base_url.startswith("https://")
 
     async def add(request: Request, proceed: Callable[[Request], Awaitable[Response]]) -> Response:
         response = await proceed(request)
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "no-referrer"
+        response.headers["Permissions-Policy"] = "camera=(), microphone=(), geolocation=()"
+        response.headers.setdefault("Cache-Control", "no-store")
+        if secure:
+            response.headers["Strict-Transport-Security"] = "max-age=31536000"
         if not request.url.path.startswith(("/docs", "/redoc")):
             response.headers["Content-Security-Policy"] = policy
         return response

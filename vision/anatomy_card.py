@@ -24,12 +24,14 @@ class GoldenShares(FrozenModel):
 class AnatomyCard(CardOfWeights):
     """The model.yaml of an anatomy model.
 
+    folds       parts into which the films were split by patient
     members     networks in the ensemble; member k has not seen the patients of fold k
     population  whom it is for
     metrics     out of fold: Dice and error of the cardiothoracic ratio with 95 % intervals by resampling films
     transfer    the same of networks that were trained on one hospital, on the films of another
     """
 
+    folds: int
     members: int
     population: PopulationOfModel
     golden: GoldenShares

@@ -32,7 +32,7 @@ def measurements_of(
         return (ratio,)
     return (
         ratio,
-        *_widths(anatomy, film),
+        *(() if ratio.value is None else _widths(anatomy, film)),
         Measurement(name=LUNG_AREA, value=round(area_of(anatomy.lungs), 4), unit=_UNIT),
         *_opacity_shares(anatomy, opacity),
     )
@@ -52,7 +52,7 @@ def cardiothoracic_ratio(anatomy: Anatomy, film: Radiograph, view: View, populat
 
 def _widths(anatomy: Anatomy, film: Radiograph) -> tuple[Measurement, ...]:
     """Return the widths of heart and chest at the detector, where its pixels have a known size."""
-    if film.pixel_spacing_mm is None or anatomy.cut_off or "heart" not in anatomy.outlines:
+    if film.pixel_spacing_mm is None:
         return ()
     across = film.columns * film.pixel_spacing_mm[1]
     shapes = ((CARDIAC_WIDTH, anatomy.outlines["heart"]), (THORACIC_WIDTH, anatomy.lungs))

@@ -1,6 +1,7 @@
 """How close outlines of lungs and heart come to those of readers, on each film's own pixel grid, with 95 % intervals.
 
-Each film is outlined by the member that has not seen it. Lungs count together, as the readers of Shenzhen drew them.
+Each film is outlined by the member that has not seen it; one that all members have seen does not count. Lungs count
+together, as the readers of Shenzhen drew them.
 """
 
 from __future__ import annotations
@@ -26,15 +27,17 @@ _ANY = ModelRef(id="evaluated", version="0", sha256="")
 _LUNGS = (LEFT_OF_PICTURE, RIGHT_OF_PICTURE)
 
 
-def unseen_shares(model: AnatomyModel, films: OutlinedFilms) -> Shares:
-    """Return the shares of the member that has not seen a film."""
-    folds = folds_of(films.groups, model.card.members)
+def unseen_figures(model: AnatomyModel, films: OutlinedFilms, progress: Progress | None = None) -> dict[str, Any]:
+    """Return the figures of a model on the films it was made from."""
+    folds = folds_of(films.groups, model.card.folds)
+    unseen = folds < model.card.members
+    member = folds[unseen]
 
     def shares(row: int, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-        given: NDArray[np.float32] = model.member_shares(pixels)[folds[row]]
+        given: NDArray[np.float32] = model.member_shares(pixels)[member[row]]
         return given
 
-    return shares
+    return anatomy_figures(films.of(unseen), shares, progress)
 
 
 def anatomy_figures(films: OutlinedFilms, shares: Shares, progress: Progress | None = None) -> dict[str, Any]:

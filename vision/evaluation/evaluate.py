@@ -10,7 +10,7 @@ from vision.anatomy_card import is_anatomy
 from vision.card import ModelCard
 from vision.encode import Encoder
 from vision.errors import VisionError
-from vision.evaluation.anatomy import anatomy_figures, unseen_shares
+from vision.evaluation.anatomy import unseen_figures
 from vision.evaluation.figures import (
     SPECIFIC,
     Cases,
@@ -72,7 +72,7 @@ def _outlined(folder: Path, data: Path, threads: int, progress: Progress | None)
     if films is None:
         return {}
     model = AnatomyModel.load(folder, threads)
-    figures = anatomy_figures(films, unseen_shares(model, films), progress)
+    figures = unseen_figures(model, films, progress)
     return {ANATOMY: {"model": model.ref.model_dump(), "out_of_fold": True, "structures": figures}}
 
 

@@ -7,6 +7,7 @@ that was cut off goes on from its checkpoints.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import openvino
 from vision.anatomy import AnatomyModel, golden_shares
 from vision.anatomy_card import AnatomyCard, GoldenShares
 from vision.card import WEIGHTS, PopulationOfModel, hashes, write_card
-from vision.evaluation.anatomy import Shares, anatomy_figures, unseen_shares
+from vision.evaluation.anatomy import Shares, anatomy_figures, unseen_figures
 from vision.evaluation.outlines import SOURCES, OutlinedFilms, outlined_films
 from vision.prepare import Preparation, golden_film, prepared
 from vision.training.anatomy_network import AnatomyNetwork, ExportedAnatomy
@@ -24,6 +25,7 @@ from vision.training.anatomy_train import AnatomyRecipe, load_fold, outline_set,
 from vision.training.cards import JSRT, SHENZHEN, research_licence
 from vision.training.export import converted
 from vision.training.folds import Progress, Say, StepProgress, train_folds
+from vision.training.schedule import checkpoint_of
 
 VERSION = "1.0.0"
 GOLDEN_SIDE = 512
@@ -101,12 +103,13 @@ def finish(
     transfer: dict[str, dict[str, Any]],
     say: Say,
 ) -> AnatomyCard:
-    """Export trained folds, measure them out of fold, and write the card; returns it, verified."""
+    """Export the folds that are trained, measure them out of fold, and write the card; returns it, verified."""
     say("exporting")
-    compiled = export([load_fold(checkpoints, fold) for fold in range(recipe.folds)], recipe.size, out)
+    trained = takewhile(lambda fold: checkpoint_of(checkpoints, fold).is_file(), range(recipe.folds))
+    compiled = export([load_fold(checkpoints, fold) for fold in trained], recipe.size, out)
     card = _draft(recipe, out, compiled)
     say("measuring films by the member that has not seen them")
-    figures = anatomy_figures(films, unseen_shares(AnatomyModel(card, compiled), films))
+    figures = unseen_figures(AnatomyModel(card, compiled), films)
     (out / "LICENSE").write_text(research_licence(DATA), "utf-8")
     write_card(out, card.model_copy(update={"metrics": figures, "transfer": transfer}))
     return AnatomyModel.load(out, threads=1).card
@@ -156,7 +159,8 @@ def _draft(recipe: AnatomyRecipe, out: Path, compiled: openvino.CompiledModel) -
         limits=LIMITS,
         files=hashes(out),
         printed_by="cds evaluate vision --data DATA; made by cds train vision --task anatomy --data DATA --out FOLDER",
-        members=recipe.folds,
+        folds=recipe.folds,
+        members=given.shape[0],
         population=PopulationOfModel(
             name="adult", age_from=18, age_to=None, views=("PA", "AP"), note="frontal chest films of adults"
         ),

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 from pydicom.data import get_testdata_file
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from cds.assessing import utc_now
 from cds.cli.app import app
 from cds.doctor import examine
 from cds.errors import ConfigurationError
+from cds.promotion import ACTS
 from cds.service import Service
 from cds.settings import Settings
 from cds.site_entries import put_entry
+from cds.store.films import film_by_id
 from vision import ImagingResult, read_radiograph
 from vision.analyze import MODELS
 from vision.card import read_card
 
-ADULT = read_card(MODELS / "adult")
+ADULT, FRACTURE = read_card(MODELS / "adult"), read_card(MODELS / "fracture")
 ENTRY = {
     "id": "tuberculosis",
     "finding": "tuberculosis",
@@ -94,6 +98,67 @@ def test_what_calibrate_writes_is_what_the_analyzer_takes(
     entries = yaml.safe_load((site / "thresholds.yaml").read_text("utf-8"))["thresholds"]
     assert len(entries) == 2
     assert result_of(service(site)).finding("tuberculosis").threshold == entries[1]["value"]  # type: ignore[union-attr]
+
+
+def promote(*more: str) -> Result:
+    call = ["promote", "vision-fracture", "--by", "Dr. Example", "--reason", "evaluated on 300 films", "--json", *more]
+    return CliRunner().invoke(app, call)
+
+
+@pytest.fixture
+def here(site: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The site as the environment has it."""
+    monkeypatch.setenv("CDS_CONFIG_DIR", str(site))
+    monkeypatch.setenv("CDS_DATA_DIR", str(site.parent / "data"))
+    return site
+
+
+def stored_result(made: Service) -> ImagingResult:
+    """Send the packaged film of a leg through arrival, queue and worker."""
+    made.database.migrate()
+    data = Path(str(get_testdata_file("RG3_J2KI.dcm", download=False))).read_bytes()
+    receipt = made.film_arrivals.receive(data, source="upload", at=utc_now())
+    assert made.worker().run_one()
+    with made.database.reading() as session:
+        film = film_by_id(session, receipt.film_id)
+        assert film is not None
+        assert film.result is not None
+        return ImagingResult.model_validate(film.result)
+
+
+def test_a_model_that_ships_off_speaks_once_it_is_promoted(here: Path) -> None:
+    assert stored_result(service(here)).rejection is not None
+    service(here).database.close()
+    done = promote()
+    assert done.exit_code == 0, done.output
+    record = json.loads(done.stdout)
+    assert record["sha256"] == FRACTURE.sha256
+    assert 0.5 < record["figures"]["fracture"]["value"] < 1
+    assert json.loads((here.parent / "data" / ACTS).read_text("utf-8").splitlines()[-1]) == record
+    (here.parent / "data" / "roentgen.sqlite3").rename(here.parent / "old.sqlite3")
+    result = stored_result(service(here))
+    assert [finding.key for finding in result.findings] == ["fracture"]
+    assert result.rejection is None
+
+
+def test_a_folder_of_the_site_s_own_is_promoted_and_one_that_is_damaged_is_not(here: Path, tmp_path: Path) -> None:
+    own = Path(shutil.copytree(MODELS / "fracture", tmp_path / "own"))
+    assert promote("--folder", str(own)).exit_code == 0
+    (entry,) = yaml.safe_load((here / "models.yaml").read_text("utf-8"))["models"]
+    assert entry["folder"] == str(own)
+    (row,) = [row for row in service(here).models.status() if row["id"] == "vision-fracture"]
+    assert row["state"] == "served"
+    (own / "model.bin").write_bytes(b"other weights")
+    refused = promote("--folder", str(own))
+    assert isinstance(refused.exception, ConfigurationError)
+    (row,) = [row for row in service(here).models.status() if row["id"] == "vision-fracture"]
+    assert row["state"] == "refused"
+
+
+def test_a_model_that_is_not_there_cannot_be_promoted(here: Path) -> None:
+    done = CliRunner().invoke(app, ["promote", "vision-haircut", "--by", "Dr. Example", "--reason", "none"])
+    assert isinstance(done.exception, ConfigurationError)
+    assert not (here / "models.yaml").exists()
 
 
 @pytest.mark.parametrize(

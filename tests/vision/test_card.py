@@ -14,7 +14,7 @@ from vision.card import CARD, ModelCard, hashes, read_card, verify_files, verify
 from vision.errors import ModelVerificationError
 
 MODELS = Path(__file__).parents[2] / "vision" / "models"
-NAMES = ("adult", "paediatric")
+NAMES = ("adult", "paediatric", *(name for name in ("fracture", "mammography") if (MODELS / name).is_dir()))
 
 
 @pytest.fixture(params=NAMES)

@@ -1,7 +1,8 @@
 """Labelled films -> a model folder that serves: train the folds, export them, measure out of fold, write the card.
 
     python -m vision.training.run paediatric --data DATA --out FOLDER
-    python -m vision.training.run adult --data DATA --out FOLDER --start PAEDIATRIC_FOLDER/checkpoints
+    python -m vision.training.run adult_film --data DATA --out FILM --start PAEDIATRIC_FOLDER/checkpoints
+    python -m vision.training.run adult --data DATA --out FOLDER --start FILM/checkpoints
     python -m vision.training.run fracture --data DATA --out FOLDER
     python -m vision.training.run mammography --data DATA --out FOLDER
     python -m vision.training.run anatomy --data DATA --out FOLDER
@@ -25,7 +26,7 @@ from vision.encode import Encoder
 from vision.evaluation.films import TASKS, LabelledFilms, labels_sha256, task_films
 from vision.evaluation.measure import Measured, measured
 from vision.evaluation.unseen import pointing, unseen_logits
-from vision.prepare import Preparation, golden_film
+from vision.prepare import golden_film
 from vision.training.anatomy import train_anatomy
 from vision.training.cards import WORDS, Words, own_words
 from vision.training.datasets import film_set
@@ -38,11 +39,16 @@ VERSION = "1.0.0"
 GOLDEN_SIDE = 512
 ANATOMY = "anatomy"
 RECIPES = {
-    "adult": Recipe(epochs=8),
+    "adult_film": Recipe(epochs=8),
+    "adult": Recipe(epochs=4, rate=3e-4, region="lungs", contrast=0.6),
     "paediatric": Recipe(epochs=1),
     "fracture": Recipe(epochs=4, size=320, batch=16, rate=2e-3, ema=0.95, trunk=Trunk(fixed=BLOCKS)),
-    "mammography": Recipe(epochs=5, size=384, batch=8, ema=0.95, trunk=Trunk(blocks=11), degrade=0.0),
+    "mammography": Recipe(
+        epochs=4, size=448, batch=8, rate=2e-3, ema=0.95, trunk=Trunk(fixed=11, blocks=11), degrade=0.0
+    ),
 }
+FIRST_STAGES = {"adult_film": "adult"}
+"""Runs on whole films from which another task's networks start."""
 SMALL = frozenset({"fracture", "mammography"})
 """Tasks whose weights are stored as int8, so that what ships switched off takes little space."""
 FEWEST = 10
@@ -62,7 +68,7 @@ def train_model(
 ) -> dict[str, Any]:
     """Train a model, write its folder and return its card.
 
-    task      adult, paediatric, fracture, mammography or anatomy
+    task      adult_film, adult, paediatric, fracture, mammography or anatomy
     data      folder with the development set of the task, or a hospital's own (`vision.evaluation.films`)
     out       becomes the model folder; its `checkpoints` let a run that was cut off go on
     epochs    None: those of the packaged model
@@ -79,7 +85,7 @@ def train_model(
     recipe = replace(RECIPES[task], start=None if start is None else str(start))
     if epochs is not None:
         recipe = replace(recipe, epochs=epochs)
-    films, words = _films_and_words(task, data)
+    films, words = _films_and_words(FIRST_STAGES.get(task, task), data)
     checkpoints = out / "checkpoints"
     train_folds(_OneFold(films, recipe), recipe.folds, checkpoints, workers=workers, say=say, progress=progress)
     return finish(task, films, recipe, checkpoints, out, say, words).model_dump(mode="json")
@@ -113,7 +119,8 @@ class _OneFold:
     recipe: Recipe
 
     def __call__(self, fold: int, checkpoints: Path, progress: StepProgress) -> None:
-        train_fold(film_set(self.films, self.recipe.stored_side), self.recipe, fold, checkpoints, progress=progress)
+        films = film_set(self.films, self.recipe.stored_side, self.recipe.region)
+        train_fold(films, self.recipe, fold, checkpoints, progress=progress)
 
 
 def finish(
@@ -162,7 +169,7 @@ def finish(
 def _draft(task: str, films: LabelledFilms, recipe: Recipe, out: Path, words: Words) -> ModelCard:
     """Return the card before anything is measured: scores are the plain sigmoid."""
     files = hashes(out)
-    started = "" if recipe.start is None else " --start PAEDIATRIC_FOLDER/checkpoints"
+    started = "" if recipe.start is None else " --start FILM/checkpoints"
     return ModelCard(
         id=f"vision-{task}",
         version=VERSION,
@@ -172,7 +179,7 @@ def _draft(task: str, films: LabelledFilms, recipe: Recipe, out: Path, words: Wo
         labels=films.labels,
         served=(),
         tried={},
-        input=Preparation(size=recipe.size).as_card(),
+        input=recipe.preparation.as_card(),
         members=recipe.folds,
         population=words.population,
         calibration={label: Calibration(slope=1, intercept=0) for label in films.labels},

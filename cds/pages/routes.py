@@ -14,7 +14,6 @@ from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
 from sqlalchemy.exc import OperationalError
 
-from cds.api.access import client_of
 from cds.audit import note_access
 from cds.logs import logger, place_of
 from cds.pages.case import CasePage, CasePages
@@ -34,8 +33,16 @@ _Show = Callable[..., Response]
 _log = logger(__name__)
 
 
-def mount_pages(app: FastAPI, service: Service, access: Callable[[Request], Awaitable[str]]) -> None:
-    """Add the pages to an application; every page needs `access`, the static files need none."""
+def mount_pages(
+    app: FastAPI,
+    service: Service,
+    access: Callable[[Request], Awaitable[str]],
+    client_of: Callable[[Request], str],
+) -> None:
+    """Add the pages to an application; every page needs `access`, the static files need none.
+
+    client_of  who a request that was let in is from
+    """
     app.mount("/static", StaticFiles(directory=_FOLDER / "static"), name="static")
     show = _renderer(service)
     configs = service.configs
@@ -50,7 +57,7 @@ def mount_pages(app: FastAPI, service: Service, access: Callable[[Request], Awai
         service.settings.zone,
     )
     _add_worklist(app, service, worklist, show, [Depends(access)])
-    _add_cases(app, service, cases, worklist, show, [Depends(access)])
+    _add_cases(app, service, cases, worklist, show, client_of, [Depends(access)])
     add_monitoring(app, service, show, names, [Depends(access)])
     add_opinions(app, service, show, [Depends(access)])
     add_tour(app, service, show, names, [Depends(access)])
@@ -86,7 +93,13 @@ def _add_worklist(app: FastAPI, service: Service, worklist: Worklist, show: _Sho
 
 
 def _add_cases(
-    app: FastAPI, service: Service, cases: CasePages, worklist: Worklist, show: _Show, allowed: list[Any]
+    app: FastAPI,
+    service: Service,
+    cases: CasePages,
+    worklist: Worklist,
+    show: _Show,
+    client_of: Callable[[Request], str],
+    allowed: list[Any],
 ) -> None:
     def shown(request: Request, page: CasePage | None) -> Response:
         if page is None:

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from cds.errors import ConfigurationError
 from cds.settings import Settings
+from cds.silent_report import silent_report
 from cds.store.tables import CardRow, FeedbackRow
 
 ACTS = "acts.jsonl"
@@ -26,7 +27,10 @@ _SERVICES = "services.yaml"
 
 @dataclass(frozen=True)
 class Promotion:
-    """Who promoted what, when, why, and what the service had said in silence until then."""
+    """Who promoted what, when, why, and what the service had said in silence until then.
+
+    rules  rows of the silent report (`cds silent report`): the evidence
+    """
 
     act: str
     service: str
@@ -37,6 +41,7 @@ class Promotion:
     silent_since: str | None
     silent_by_indicator: dict[str, int]
     feedback: dict[str, int]
+    rules: list[dict[str, Any]]
 
 
 def promote(settings: Settings, session: Session, service: str, *, by: str, reason: str, at: datetime) -> Promotion:
@@ -114,4 +119,9 @@ def _said_in_silence(session: Session, service: str) -> dict[str, Any]:
         "silent_since": since.isoformat() if since is not None else None,
         "silent_by_indicator": {str(indicator): count for indicator, count in by_indicator},
         "feedback": {str(outcome): count for outcome, count in outcomes},
+        "rules": [_plain(asdict(row)) for row in silent_report(session, service=service)],
     }
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}

@@ -26,6 +26,7 @@ from cds.hooks.services import configured_services
 from cds.hooks.tokens import TokenVerifier
 from cds.logs import logger, place_of
 from cds.service import Service
+from cds.silencing import silenced_rules
 from cds.store.cards import add_feedback
 
 _log = logger(__name__)
@@ -78,6 +79,7 @@ class _Hooks:
             base_url=settings.base_url,
             quiet_hours=settings.override_quiet_hours,
             launches=service.launches.knows,
+            silenced=silenced_rules(service.configs),
         )
 
     async def run(self, request: Request, work: _Work) -> Response:

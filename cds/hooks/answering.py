@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,11 +20,12 @@ from cds.hooks.envelope import HookCall, read_call
 from cds.hooks.errors import MissingDataError, UnknownServiceError, UnprocessableRecordError
 from cds.hooks.extension import extension_of
 from cds.hooks.fetching import FhirFetcher
-from cds.hooks.prefetch import gather
+from cds.hooks.prefetch import gather, role_codes
 from cds.hooks.quotes import ReportWords
-from cds.hooks.services import HookService, discovery
+from cds.hooks.services import HookService, RoleSettings, discovery
 from cds.logs import logger, place_of
 from cds.orders import OrderTable
+from cds.silencing import SilencedRules
 from cds.store import BlobFolder, Database
 from cds.store.cards import ShownCard, add_cards, overridden_since, shown_keys
 from fusion import FusionError, NoPatientError
@@ -38,6 +40,7 @@ class Answering:
 
     quiet_hours  how long a card is not repeated after an override
     launches     whether the EHR of a FHIR server can launch the case page by SMART
+    silenced     rules that the site has silenced
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Answering:
         base_url: str,
         quiet_hours: int,
         launches: Callable[[str | None], bool] = lambda _: False,
+        silenced: SilencedRules | None = None,
     ) -> None:
         self._services = services
         self._assessor = assessor
@@ -64,6 +68,7 @@ class Answering:
         self._base_url = base_url
         self._quiet = timedelta(hours=quiet_hours)
         self._launches = launches
+        self._silenced = silenced
 
     def discovery(self) -> dict[str, Any]:
         """Return the services in force."""
@@ -85,6 +90,7 @@ class Answering:
         call = read_call(body, service.hooks)
         note_access(user=call.context.user_id)
         record = await gather(call, service, self._fetcher)
+        role = service.settings.role_of(call.context.user_type, role_codes(record, call.context.user_id))
         try:
             assessed = await self._assessor.assess(
                 record.resources,
@@ -100,14 +106,14 @@ class Answering:
             raise MissingDataError(Issue("not-found", str(error), "prefetch.patient")) from None
         except FusionError as error:
             raise UnprocessableRecordError(Issue("processing", str(error), "prefetch")) from None
-        chosen, cards = await anyio.to_thread.run_sync(self._cards, service, call, assessed, at)
+        chosen, cards = await anyio.to_thread.run_sync(self._cards, service, call, assessed, role, at)
         return {
             "cards": [] if service.settings.silent else cards,
-            "extension": extension_of(record, assessed, withheld=chosen.withheld, quiet=chosen.quiet),
+            "extension": extension_of(record, assessed, chosen),
         }
 
     def _cards(
-        self, service: HookService, call: HookCall, assessed: AssessedPatient, at: datetime
+        self, service: HookService, call: HookCall, assessed: AssessedPatient, role: RoleSettings | None, at: datetime
     ) -> tuple[Chosen, list[dict[str, Any]]]:
         """Return the cards that are to be shown, kept in the store before they leave."""
         context = call.context
@@ -123,11 +129,14 @@ class Answering:
                 if said_once
                 else ()
             )
-        chosen = choose(advice, service, overridden=overridden, shown=shown)
+        chosen = choose(advice, service, overridden=overridden, shown=shown, role=role, silenced=self._silenced)
         launches = self._launches(call.server)
         maker = CardMaker(self._orders, self._codes, _frame(call, at), self._base_url, assessed.case_url, launches)
         cards = [maker.card(item) for item in chosen.advice]
-        self._keep(map(_shown(service, call, assessed), chosen.advice, cards), at)
+        name = role.id if role is not None else call.context.user_type
+        shown_card = _shown(service, call, assessed, name)
+        hushed = [shown_card(item, {"uuid": str(uuid.uuid4())}, silent=True) for item in chosen.silenced]
+        self._keep([*map(shown_card, chosen.advice, cards), *hushed], at)
         return chosen, cards
 
     def _keep(self, cards: Iterable[ShownCard], at: datetime) -> None:
@@ -151,8 +160,8 @@ def _frame(call: HookCall, at: datetime) -> RequestFrame:
     )
 
 
-def _shown(service: HookService, call: HookCall, assessed: AssessedPatient) -> Any:
-    def keep(advice: Advice, card: Mapping[str, Any]) -> ShownCard:
+def _shown(service: HookService, call: HookCall, assessed: AssessedPatient, role: str) -> Any:
+    def keep(advice: Advice, card: Mapping[str, Any], *, silent: bool = service.settings.silent) -> ShownCard:
         return ShownCard(
             uuid=card["uuid"],
             service=service.id,
@@ -165,7 +174,8 @@ def _shown(service: HookService, call: HookCall, assessed: AssessedPatient) -> A
             rule_version=advice.rule_version,
             models=dict(advice.models),
             indicator=advice.indicator,
-            silent=service.settings.silent,
+            silent=silent,
+            role=role,
         )
 
     return keep

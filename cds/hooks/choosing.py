@@ -14,19 +14,21 @@ from cds.codes import FindingCodes
 from cds.hooks.advisories import follow_up_advice, order_advice, unresolved_advice
 from cds.hooks.cards import Advice
 from cds.hooks.overview import overview_advice
-from cds.hooks.services import INDICATORS, HookService
+from cds.hooks.services import INDICATORS, HookService, RoleSettings
 from cds.orders import OrderTable
+from cds.silencing import SilencedRules
 
 _CHEST = frozenset({"chest", "ribs"})
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """Advice to show, and how much more there was."""
+    """Advice to show, how much more there was, and what is kept but not shown because its rule is silenced."""
 
     advice: tuple[Advice, ...]
     withheld: int
     quiet: int
+    silenced: tuple[Advice, ...] = ()
 
 
 def advice_of(
@@ -52,23 +54,36 @@ def _advice_of(
 
 
 def choose(
-    advice: Iterable[Advice], service: HookService, *, overridden: Collection[str], shown: Collection[str]
+    advice: Iterable[Advice],
+    service: HookService,
+    *,
+    overridden: Collection[str],
+    shown: Collection[str],
+    role: RoleSettings | None = None,
+    silenced: SilencedRules | None = None,
 ) -> Chosen:
     """Return what is to be shown of it.
 
     overridden  keys that were overridden a short while ago
     shown       keys that were shown in this encounter already
+    role        of the user, where the site has one for them
+    silenced    rules that the site has silenced
     """
     settings = service.settings
-    lowest = INDICATORS[settings.minimum_indicator]
+    most, lowest = settings.max_cards, settings.minimum_indicator
+    if role is not None:
+        most = most if role.max_cards is None else role.max_cards
+        lowest = role.minimum_indicator or lowest
     distinct: dict[str, Advice] = {}
     for item in advice:
-        if INDICATORS[item.indicator] <= lowest:
+        if INDICATORS[item.indicator] <= INDICATORS[lowest]:
             distinct.setdefault(item.key, item)
     loud = [a for a in distinct.values() if a.key not in overridden and (a.again or a.key not in shown)]
-    loud.sort(key=lambda a: (INDICATORS[a.indicator], not a.overdue))
-    kept = tuple(loud[: settings.max_cards])
-    return Chosen(kept, withheld=len(loud) - len(kept), quiet=len(distinct) - len(loud))
+    hushed = tuple(a for a in loud if silenced and silenced.silences(service.id, a.rule_id, a.rule_version))
+    spoken = [a for a in loud if a not in hushed]
+    spoken.sort(key=lambda a: (INDICATORS[a.indicator], not a.overdue))
+    kept = tuple(spoken[:most])
+    return Chosen(kept, withheld=len(spoken) - len(kept), quiet=len(distinct) - len(loud), silenced=hushed)
 
 
 def _orders_chest(assessed: AssessedPatient) -> bool:

@@ -83,6 +83,14 @@ class Context(_Part):
     encounter_id: _FhirId | None = Field(default=None, alias="encounterId")
 
     @property
+    def user_type(self) -> str:
+        return self.user_id.partition("/")[0]
+
+    @property
+    def practitioner_id(self) -> str | None:
+        return self.user_id.partition("/")[2] if self.user_type == "Practitioner" else None
+
+    @property
     def drafts(self) -> list[dict[str, Any]]:
         return []
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from cds.assessing import AssessedPatient
+from cds.hooks.choosing import Chosen
 from cds.hooks.prefetch import Record
 from cds.hooks.wording import plain
 
@@ -13,7 +14,7 @@ PREFIX = "org.roentgen-cds."
 _MOST = 50
 
 
-def extension_of(record: Record, assessed: AssessedPatient, *, withheld: int, quiet: int) -> dict[str, Any]:
+def extension_of(record: Record, assessed: AssessedPatient, chosen: Chosen) -> dict[str, Any]:
     """Return the extension of a response; what does not apply is left out."""
     assessment = assessed.assessment
     dropped = [*record.dropped.items(), *((item.reference, item.reason) for item in assessment.dropped)]
@@ -30,7 +31,11 @@ def extension_of(record: Record, assessed: AssessedPatient, *, withheld: int, qu
             for rule in assessment.rules
             if rule.status == "not_evaluable"
         ),
-        "withheld": {"cap": withheld or None, "quiet": quiet or None},
+        "withheld": {
+            "cap": chosen.withheld or None,
+            "quiet": chosen.quiet or None,
+            "silenced": len(chosen.silenced) or None,
+        },
     }
     return {f"{PREFIX}{name}": value for name, value in content.items()}
 

@@ -5,7 +5,7 @@ An absent key was not supplied, `null` means that there are no data, and an Oper
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,11 +57,39 @@ def _searched(templates: Mapping[str, str], answered: Collection[str]) -> frozen
     return frozenset(kinds.values()) - {kind for key, kind in kinds.items() if key not in answered}
 
 
+def role_codes(record: Record, user: str) -> frozenset[str]:
+    """Return the codes of the user's PractitionerRoles in a record, and take them out: they are not of the patient.
+
+    user  reference of the user, such as Practitioner/1
+    """
+    roles = [resource for resource in record.resources if resource["resourceType"] == "PractitionerRole"]
+    record.resources = [resource for resource in record.resources if resource["resourceType"] != "PractitionerRole"]
+    codes: set[str] = set()
+    for role in roles:
+        practitioner = role.get("practitioner")
+        reference = practitioner.get("reference") if isinstance(practitioner, Mapping) else None
+        if user in (reference, f"PractitionerRole/{role.get('id')}"):
+            codes |= set(_codes_of(role.get("code")))
+    return frozenset(codes)
+
+
+def _codes_of(concepts: Any) -> Iterator[str]:
+    for concept in concepts if isinstance(concepts, list) else ():
+        codings = concept.get("coding") if isinstance(concept, Mapping) else None
+        for coding in codings if isinstance(codings, list) else ():
+            if isinstance(coding, Mapping) and isinstance(coding.get("code"), str):
+                yield coding["code"]
+
+
 def _read(call: HookCall, service: HookService) -> tuple[Record, dict[str, str]]:
     """Return what was sent, and the address of what is to be fetched: by key, "key+" for the rest of its pages."""
     record, wanted = Record(), {}
     sent = call.request.prefetch or {}
-    context = {"patientId": call.context.patient_id, "encounterId": call.context.encounter_id}
+    context = {
+        "context.patientId": call.context.patient_id,
+        "context.encounterId": call.context.encounter_id,
+        "userPractitionerId": call.context.practitioner_id,
+    }
     for key, value in sent.items():
         reason = _unusable(value)
         if reason is not None:

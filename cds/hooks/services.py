@@ -8,7 +8,7 @@ answers equal templates once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -35,7 +35,23 @@ _TEMPLATES: Mapping[str, str] = {
     "reports": f"DiagnosticReport?{_OF_PATIENT}&category=RAD&_sort=-date&_count=30",
     "procedures": f"Procedure?{_OF_PATIENT}&_sort=-date&_count=50",
 }
+_ROLES: Mapping[str, str] = {"roles": "PractitionerRole?practitioner={{userPractitionerId}}&_count=10"}
+USER_TYPES = frozenset({"Practitioner", "PractitionerRole", "Patient", "RelatedPerson"})
 REQUIRED = frozenset({"patient"})
+
+
+class RoleSettings(BaseModel):
+    """How much a service may say to some users, in place of what it says to all.
+
+    users  types of resource (Practitioner, PractitionerRole, Patient, RelatedPerson), or codes of a PractitionerRole
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = Field(min_length=1, max_length=64)
+    users: tuple[str, ...] = Field(min_length=1)
+    max_cards: int | None = Field(default=None, ge=0, le=20)
+    minimum_indicator: Indicator | None = None
 
 
 class ServiceSettings(BaseModel):
@@ -50,6 +66,11 @@ class ServiceSettings(BaseModel):
     minimum_indicator: Indicator = "info"
     risk_from: float = Field(default=0.1, ge=0, le=1)
     due_within_days: int = Field(default=30, ge=0, le=3650)
+    roles: tuple[RoleSettings, ...] = ()
+
+    def role_of(self, user: str, codes: Collection[str]) -> RoleSettings | None:
+        """Return the first role that a user has: by the type of their resource, or a code of their PractitionerRole."""
+        return next((role for role in self.roles if {user, *codes} & set(role.users)), None)
 
 
 @dataclass(frozen=True)
@@ -66,6 +87,12 @@ class HookService:
 
 def _service(name: str, title: str, description: str, hooks: Iterable[str]) -> HookService:
     return HookService(name, title, description, frozenset(hooks), _TEMPLATES, ServiceSettings(id=name))
+
+
+def _prefetch_of(settings: ServiceSettings) -> Mapping[str, str]:
+    """Return the templates: the roles of the user only where the site tells roles apart by their codes."""
+    by_code = any(user not in USER_TYPES for role in settings.roles for user in role.users)
+    return {**_TEMPLATES, **_ROLES} if by_code else _TEMPLATES
 
 
 SERVICES: tuple[HookService, ...] = (
@@ -108,7 +135,7 @@ def configured_services(entries: Iterable[Mapping[str, Any]]) -> dict[str, HookS
             raise ConfigurationError(f"services.yaml: {entry.get('id')}: {place}: {problem['msg']}") from None
         if settings.id not in by_id:
             raise ConfigurationError(f"services.yaml: no service {settings.id!r}; known are {', '.join(by_id)}")
-        found[settings.id] = replace(by_id[settings.id], settings=settings)
+        found[settings.id] = replace(by_id[settings.id], settings=settings, prefetch=_prefetch_of(settings))
     return found
 
 
@@ -132,9 +159,12 @@ def discovery(services: Iterable[HookService]) -> dict[str, Any]:
 
 
 def resolved(template: str, context: Mapping[str, str | None]) -> str | None:
-    """Return a template with its tokens filled in, or None when the context lacks one."""
+    """Return a template with its tokens filled in, or None when the context lacks one.
+
+    context  token ("context.patientId", "userPractitionerId") -> value
+    """
     for name, value in context.items():
-        token = "{{context." + name + "}}"
+        token = "{{" + name + "}}"
         if token in template:
             if value is None:
                 return None

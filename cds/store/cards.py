@@ -43,6 +43,7 @@ class ShownCard:
     models: dict[str, Any]
     indicator: str
     silent: bool
+    role: str | None = None
 
 
 @dataclass(frozen=True)

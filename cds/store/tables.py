@@ -182,7 +182,8 @@ class FollowUpRow(Base):
 class CardRow(Base):
     """A card that was returned, so that feedback can be tied to its rule and models.
 
-    key  what the card says of its subject, the same whenever it says it again
+    key   what the card says of its subject, the same whenever it says it again
+    role  of the user it was for: the type of resource, or the site's name for it
     """
 
     __tablename__ = "card"
@@ -198,6 +199,7 @@ class CardRow(Base):
     rule_version: Mapped[str] = mapped_column(String(32))
     models: Mapped[dict[str, Any]]
     indicator: Mapped[str] = mapped_column(String(16))
+    role: Mapped[str | None] = mapped_column(String(64))
     silent: Mapped[bool] = mapped_column(default=False)
     shown_at: Mapped[datetime]
 

@@ -130,7 +130,7 @@ class Analyzer:
             not_applicable = dict.fromkeys(self._labels(name) or (EVERY_FINDING,), why)
             return result.model_copy(update={"not_applicable": not_applicable})
         with self._inference:
-            encoding = place.encoder.encode(radiograph.pixels)
+            encoding = place.encoder.encode(radiograph.pixels, None if anatomy is None else anatomy.lung_box(0.0))
         return result.model_copy(
             update=self._said(encoding, place.encoder.card, place.ref, radiograph, result, anatomy)
         )

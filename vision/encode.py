@@ -8,13 +8,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import openvino
 from numpy.typing import NDArray
 
 from vision.card import ModelCard, read_card, verify_files, verify_golden
 from vision.errors import ModelVerificationError
-from vision.prepare import golden_film, prepared
+from vision.prepare import WHOLE_FILM, golden_film, prepared
+from vision.result import Box
+
+FILM_GRID = 16
+"""Side of the grid on which the map of a part of a film is laid over the film."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +72,15 @@ class Encoder:
     def card(self) -> ModelCard:
         return self._card
 
-    def encode(self, pixels: NDArray[np.float32]) -> Encoding:
+    def encode(self, pixels: NDArray[np.float32], lungs: Box | None = None) -> Encoding:
         """Return what the network says of a film.
 
         pixels  float32 [H, W], 0-1, air dark, the whole film
+        lungs   box around both lungs, for a network that looks at them; None: they were not found
         """
-        outputs = self._model(prepared(pixels, self._preparation)[None])
+        outputs = self._model(prepared(pixels, self._preparation, lungs)[None])
         logits, maps, embedding = (np.array(outputs[number][0], np.float32) for number in range(3))
+        maps = on_film(maps, self._preparation.part(lungs))
         values = dict(zip(self._card.labels, map(float, logits.mean(0)), strict=True))
         return Encoding(
             logits=values,
@@ -88,3 +95,27 @@ class Encoder:
         """Return the calibrated score of a logit."""
         fitted = self._card.calibration[label]
         return float(1 / (1 + np.exp(-np.clip(fitted.slope * logit + fitted.intercept, -30, 30))))
+
+
+def on_film(maps: NDArray[np.float32], part: Box) -> NDArray[np.float32]:
+    """Return maps [M, K, h, w] of a part of a film as maps of the whole film; beyond the part, nothing unusual is seen.
+
+    Those of a part come on a grid of `FILM_GRID`, those of the whole film stay as they are.
+    """
+    if part == WHOLE_FILM:
+        return maps
+    members, labels, height, width = maps.shape
+    centres = (np.arange(FILM_GRID, dtype=np.float32) + 0.5) / FILM_GRID
+    x = (centres - part.x0) / (part.x1 - part.x0)
+    y = (centres - part.y0) / (part.y1 - part.y0)
+    columns, rows = np.meshgrid(x * width - 0.5, y * height - 0.5)
+    outside = ~((y >= 0) & (y <= 1))[:, None] | ~((x >= 0) & (x <= 1))[None]
+    whole = np.empty((members, labels, FILM_GRID, FILM_GRID), np.float32)
+    for member in range(members):
+        for label in range(labels):
+            seen = maps[member, label]
+            whole[member, label] = cv2.remap(
+                seen, columns.astype(np.float32), rows.astype(np.float32), cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE
+            )
+            whole[member, label][outside] = np.median(seen)
+    return whole

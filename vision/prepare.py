@@ -6,12 +6,15 @@ Knows no file format and no label.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vision.result import Box
+
+WHOLE_FILM = Box(x0=0.0, y0=0.0, x1=1.0, y1=1.0)
 IMAGENET_MEAN = (0.498, 0.498, 0.498)
 IMAGENET_STD = (0.502, 0.502, 0.502)
 
@@ -20,10 +23,12 @@ IMAGENET_STD = (0.502, 0.502, 0.502)
 class Preparation:
     """How a film becomes a network's input; the `input` section of model.yaml.
 
-    size  side of the square input in pixels; the film is scaled to it whole, so a fraction of the input is the same
-          fraction of the film
+    size  side of the square input in pixels; the region is scaled to it whole, so a fraction of the input is the same
+          fraction of the region
     mean, std  per channel, for pixels 0-1 (EfficientNet-lite: 127/255 and 128/255)
-    low, high  percentiles of the film that become 0 and 1, so that exposure and windowing matter less
+    low, high  percentiles of that region that become 0 and 1, so that exposure and windowing matter less
+    region  film: all of it; lungs: what lies around them, so that framing matters less and lungs are seen larger
+    margin  around the lungs, as a share of the width and height of the box around them
     """
 
     size: int = 224
@@ -31,6 +36,8 @@ class Preparation:
     std: tuple[float, float, float] = IMAGENET_STD
     low: float = 0.5
     high: float = 99.5
+    region: Literal["film", "lungs"] = "film"
+    margin: float = 0.1
 
     @classmethod
     def from_card(cls, section: dict[str, Any]) -> Preparation:
@@ -38,13 +45,23 @@ class Preparation:
         return cls(**{**section, "mean": tuple(section["mean"]), "std": tuple(section["std"])})
 
     def as_card(self) -> dict[str, Any]:
-        return {
+        card: dict[str, Any] = {
             "size": self.size,
             "mean": list(self.mean),
             "std": list(self.std),
             "low": self.low,
             "high": self.high,
         }
+        return card if self.region == "film" else {**card, "region": self.region, "margin": self.margin}
+
+    def part(self, lungs: Box | None) -> Box:
+        """Return the part of a film that the network sees.
+
+        lungs  box around both lungs; None: not found, so the network sees the whole film
+        """
+        if self.region == "film" or lungs is None:
+            return WHOLE_FILM
+        return widened(lungs, self.margin)
 
 
 def stretched(pixels: NDArray[np.float32], preparation: Preparation) -> NDArray[np.float32]:
@@ -73,8 +90,30 @@ def normalised(pixels: NDArray[np.float32], preparation: Preparation) -> NDArray
     return ((pixels[None] - mean) / std).astype(np.float32)
 
 
-def prepared(pixels: NDArray[np.float32], preparation: Preparation) -> NDArray[np.float32]:
-    """Return the network input (3 x size x size) of a film (H x W, 0-1, air dark)."""
+def widened(box: Box, margin: float) -> Box:
+    """Return a box wider on each side by a share of its width and height, within the film."""
+    width, height = margin * (box.x1 - box.x0), margin * (box.y1 - box.y0)
+    return Box(
+        x0=max(box.x0 - width, 0.0),
+        y0=max(box.y0 - height, 0.0),
+        x1=min(box.x1 + width, 1.0),
+        y1=min(box.y1 + height, 1.0),
+    )
+
+
+def cut(pixels: NDArray[Any], part: Box) -> NDArray[Any]:
+    """Return the part of a film (H x W), of one pixel at least."""
+    height, width = pixels.shape
+    top, left = min(round(part.y0 * height), height - 1), min(round(part.x0 * width), width - 1)
+    return pixels[top : max(round(part.y1 * height), top + 1), left : max(round(part.x1 * width), left + 1)]
+
+
+def prepared(pixels: NDArray[np.float32], preparation: Preparation, lungs: Box | None = None) -> NDArray[np.float32]:
+    """Return the network input (3 x size x size) of a film (H x W, 0-1, air dark).
+
+    lungs  box around both lungs, for a network that looks at them
+    """
+    pixels = cut(pixels, preparation.part(lungs))
     return normalised(stretched(resized(pixels, preparation.size), preparation), preparation)
 
 

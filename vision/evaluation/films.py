@@ -230,7 +230,6 @@ def _shenzhen(folder: Path) -> pd.DataFrame:
             "source": "shenzhen",
             "age": pd.to_numeric(labels["age"], errors="coerce"),
             "sex": labels["sex"],
-            "rate": 0.5,
             "target:tuberculosis": sick,
             "target:abnormal": sick,
         }

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vision.encode import Encoder
+from vision.encode import Encoder, Encoding
 from vision.errors import UnreadableImageError
 from vision.evaluation.films import LabelledFilms, folds_of
+from vision.evaluation.lungs import lungs_of
 from vision.evaluation.metrics import share_interval
 from vision.read import read_radiograph
 
@@ -30,7 +31,7 @@ def unseen_logits(encoder: Encoder, films: LabelledFilms, progress: Progress | N
     folds = folds_of(films.groups, card.members)
     logits = np.full(films.targets.shape, np.nan, np.float32)
     for row, path in enumerate(films.table["path"]):
-        members = encoder.encode(read_film(path)).member_logits
+        members = encoded(encoder, path).member_logits
         own = members[folds[row]] if films.seen else members.mean(0)
         for column, source in enumerate(columns):
             if source is not None:
@@ -51,6 +52,12 @@ def read_film(path: Path) -> NDArray[np.float32]:
         raise FileNotFoundError(f"{path}: {error}") from None
 
 
+def encoded(encoder: Encoder, path: Path) -> Encoding:
+    """Return what a model says of the film in a file, its lungs found as when serving."""
+    pixels = read_film(path)
+    return encoder.encode(pixels, lungs_of(pixels, encoder.card.preparation))
+
+
 def pointing(encoder: Encoder, films: LabelledFilms) -> dict[str, Any] | None:
     """Return how often the peak of the first label's map lies in a radiologist's box, where boxes are known.
 
@@ -64,7 +71,7 @@ def pointing(encoder: Encoder, films: LabelledFilms) -> dict[str, Any] | None:
     rows = np.flatnonzero(boxed.map(len).to_numpy() > 0)
     inside, hit = [], []
     for row in rows:
-        maps = encoder.encode(read_film(films.table["path"].iloc[row])).member_maps
+        maps = encoded(encoder, films.table["path"].iloc[row]).member_maps
         map_ = maps[folds[row]] if films.seen else maps.mean(0)
         places = _inside(boxed.iloc[row], map_.shape[1:])
         inside.append(places)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -12,10 +14,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from vision.evaluation.films import LabelledFilms
+from vision.evaluation.lungs import lungs_of
 from vision.evaluation.unseen import read_film
-from vision.prepare import Preparation, stretched
+from vision.prepare import WHOLE_FILM, Preparation, cut, stretched
+from vision.result import Box
 
 STORED_SIDE = 256
+STORED_MARGIN = 0.2
+"""Around the lungs, as `Preparation.margin`; augmentation cuts it again."""
 PLACE_SIDE = 64
 EMPHASIS = {
     "lung_opacity": 4.0,
@@ -52,16 +58,19 @@ class FilmSet:
     groups: NDArray[np.str_]
 
 
-def film_set(labelled: LabelledFilms, side: int = STORED_SIDE) -> FilmSet:
+def film_set(labelled: LabelledFilms, side: int = STORED_SIDE, region: Literal["film", "lungs"] = "film") -> FilmSet:
     """Return labelled films with their pixels, read from disk and scaled to squares of a side.
+
+    region  film: all of each film; lungs: what lies around them
 
     Raises FileNotFoundError when one cannot be read.
     """
-    places, placed = _places(labelled.table)
+    parts = [_part(path, region) for path in labelled.table["path"]]
+    places, placed = _places(labelled.table, parts)
     rate = labelled.table.get("rate", pd.Series(1.0, index=labelled.table.index))
     return FilmSet(
         labels=labelled.labels,
-        films=np.stack([film_of(path, side) for path in labelled.table["path"]]),
+        films=np.stack([film_of(path, side, part) for path, part in zip(labelled.table["path"], parts, strict=True)]),
         targets=labelled.targets,
         weights=labelled.weights * np.array([EMPHASIS.get(label, 1.0) for label in labelled.labels], np.float32),
         places=places,
@@ -71,22 +80,37 @@ def film_set(labelled: LabelledFilms, side: int = STORED_SIDE) -> FilmSet:
     )
 
 
-def _places(table: pd.DataFrame) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Return the radiologists' boxes as masks, and for which films they are known."""
+def _part(path: Path, region: Literal["film", "lungs"]) -> Box:
+    """Return the part of a film that is kept."""
+    if region == "film":
+        return WHOLE_FILM
+    preparation = Preparation(region=region, margin=STORED_MARGIN)
+    return preparation.part(lungs_of(read_film(path), preparation))
+
+
+def _places(table: pd.DataFrame, parts: Sequence[Box]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Return the radiologists' boxes as masks of the part that is seen, and for which films they are known."""
     places = np.zeros((len(table), PLACE_SIDE, PLACE_SIDE), np.uint8)
     if "boxes" not in table:
         return places, np.zeros(len(table), bool)
     known = table["boxes"].notna().to_numpy(bool)
     for row in np.flatnonzero(known):
         for x, y, width, height in json.loads(table["boxes"].iloc[row]):
-            left, top, right, bottom = np.round(np.array([x, y, x + width, y + height]) * PLACE_SIDE / 1024).astype(int)
+            box = np.array([[x, y], [x + width, y + height]]) / 1024
+            (left, top), (right, bottom) = np.round(_within(box, parts[int(row)]) * PLACE_SIDE).astype(int).tolist()
             places[row, top:bottom, left:right] = 255
     return places, known
 
 
-def film_of(path: Path, side: int = STORED_SIDE) -> NDArray[np.uint8]:
-    """Return a film as it is stored for training: scaled and stretched as `vision.prepare` does when serving."""
-    pixels = np.round(read_film(path) * 255).astype(np.uint8)
+def _within(points: NDArray[np.float64], part: Box) -> NDArray[np.float64]:
+    """Return points (x, y as shares of the film) as shares of a part of it, brought to its border."""
+    inside = (points - (part.x0, part.y0)) / (part.x1 - part.x0, part.y1 - part.y0)
+    return np.asarray(np.clip(inside, 0, 1))
+
+
+def film_of(path: Path, side: int = STORED_SIDE, part: Box = WHOLE_FILM) -> NDArray[np.uint8]:
+    """Return a film, or a part of it, as it is stored for training: scaled and stretched as when serving."""
+    pixels = np.round(cut(read_film(path), part) * 255).astype(np.uint8)
     method = cv2.INTER_AREA if min(pixels.shape) >= side else cv2.INTER_LINEAR
     square = cv2.resize(pixels, (side, side), interpolation=method)
     return np.round(stretched(square.astype(np.float32) / 255, Preparation()) * 255).astype(np.uint8)

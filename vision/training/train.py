@@ -10,6 +10,7 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import openvino
@@ -26,6 +27,8 @@ from vision.training.network import WHOLE, ChestNetwork, EarlyLayers, Trunk
 from vision.training.schedule import checkpoint_of, resume, save, update_average, warm_cosine
 
 Progress = Callable[[int, int, float], None]
+_BORDERS = {"film": 0.1, "lungs": 0.16}
+"""Largest share cut off each border; of what is kept around the lungs, about the margin that serving leaves."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +36,12 @@ class Recipe:
     """Everything that decides a training run.
 
     trunk   how much of the backbone is used, and how much of it trained
+    region  what of a film is seen: all of it, or what lies around the lungs
     degrade share of films that are brought to the resolution of a worse source
+    contrast share of films whose contrast is redrawn
     places  weight of the loss on the radiologists' boxes
-    start   folder of checkpoints of another task; the layers of its network of the same fold are the first weights;
-            None: ImageNet
+    start   folder of checkpoints of another run; the layers of its network of the same fold are the first weights,
+            its heads too where they are for the same findings; None: ImageNet
     """
 
     size: int = 224
@@ -49,8 +54,15 @@ class Recipe:
     rate: float = 4e-4
     weight_decay: float = 0.02
     ema: float = 0.99
+    region: Literal["film", "lungs"] = "film"
     degrade: float = 0.5
+    contrast: float = 0.0
     seed: int = 7
+
+    @property
+    def preparation(self) -> Preparation:
+        """How a film becomes the input of these networks."""
+        return Preparation(size=self.size, region=self.region)
 
     @property
     def stored_side(self) -> int:
@@ -84,7 +96,11 @@ def train_fold(
     checkpoint = checkpoint_of(folder, fold)
     first = resume(checkpoint, network, average, optimiser, schedule)
     augment = Augmentation(
-        Preparation(size=recipe.size), recipe.seed * 1000 + fold * 100 + first, degrade=recipe.degrade
+        recipe.preparation,
+        recipe.seed * 1000 + fold * 100 + first,
+        degrade=recipe.degrade,
+        contrast=recipe.contrast,
+        borders=_BORDERS[recipe.region],
     )
     random = np.random.default_rng((recipe.seed, fold, first))
     emphasis = _emphasis(films, index)
@@ -172,9 +188,10 @@ class FixedLayers:
 
 
 def _start_from(network: ChestNetwork, path: Path) -> None:
-    """Take the layers of a network trained on another task, but not its head."""
+    """Take the layers of another network, and its heads where they are for as many findings."""
     state = torch.load(path, weights_only=True)["average"]
-    kept = {name: value for name, value in state.items() if not name.startswith(("head.", "place."))}
+    same = state["head.bias"].shape == network.head.bias.shape
+    kept = {name: value for name, value in state.items() if same or not name.startswith(("head.", "place."))}
     network.load_state_dict(kept, strict=False)
 
 

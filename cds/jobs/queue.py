@@ -14,7 +14,7 @@ import os
 import socket
 import uuid
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal, cast
 
@@ -53,6 +53,8 @@ MAX_ATTEMPTS = 5
 ANALYSIS = Lane(
     frozenset({"analyse_film", "extract_report"}), MAX_ATTEMPTS, None, timedelta(seconds=4), timedelta(seconds=64)
 )
+FILMS = replace(ANALYSIS, kinds=frozenset({"analyse_film"}))
+"""Films alone, of `ANALYSIS`: what a second loop takes, to read one film while another is in the networks."""
 DELIVERY = Lane(
     frozenset({"notify", "send_object"}), 200, timedelta(hours=36), timedelta(seconds=10), timedelta(minutes=15)
 )

@@ -21,6 +21,7 @@ from cds.jobs.queue import (
     ANALYSIS,
     DELIVERY,
     EXCHANGE,
+    FILMS,
     LEASE,
     Job,
     Lane,
@@ -42,6 +43,7 @@ from cds.store.reports import store_report_result
 from cds.store.tables import FilmRow, ReportRow
 from nlp import ReportContext, StructuredReport
 from vision import ImagingResult, UnreadableImageError, read_radiograph
+from vision.read import ENOUGH
 from vision.result import Rejection
 
 _POLL_SECONDS = 0.2
@@ -109,7 +111,7 @@ class Worker:
         self._blobs.drop_unfinished()
         beside = [
             threading.Thread(target=self._loop, args=(step, parent), name="beside", daemon=True)
-            for step in (self.deliver_one, self.exchange_one, self._do_daily, *self._watches)
+            for step in (self.film_beside, self.deliver_one, self.exchange_one, self._do_daily, *self._watches)
         ]
         for thread in beside:
             thread.start()
@@ -149,6 +151,10 @@ class Worker:
         """Do one job on a film or report, if there is one; returns whether there was."""
         return self._one_of(ANALYSIS, self._work)
 
+    def film_beside(self) -> bool:
+        """Do one film beside `run_one`: it is read while the other is in the networks, and at most two are held."""
+        return self._one_of(FILMS, self._work)
+
     def deliver_one(self) -> bool:
         """Deliver one message, if one is due; returns whether there was one."""
         return self._one_of(DELIVERY, self._deliveries)
@@ -171,7 +177,7 @@ class Worker:
         try:
             with self._lease_kept(job):
                 work[job.kind](job)
-                if lane is not ANALYSIS:
+                if job.kind not in self._work:
                     self._finish(job)
         except NotYetError as error:
             with self._database.writing() as session:
@@ -202,7 +208,7 @@ class Worker:
     def _imaging_result(self, data: bytes) -> ImagingResult:
         at = _now()
         try:
-            return self._models.analyzer.analyze(read_radiograph(data), at=at)
+            return self._models.analyzer.analyze(read_radiograph(data, least_side=ENOUGH), at=at)
         except UnreadableImageError as error:
             return ImagingResult(rejection=Rejection(code=error.code, reason=str(error)), analysed_at=at)
 

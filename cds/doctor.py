@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cds.errors import CdsError
 from cds.jobs.queue import DELIVERY, given_up, queue_state
+from cds.safety import look
 from cds.service import Service
 from cds.serving import check_safe_to_serve
 from cds.settings import SETTINGS_FILE_VARIABLE, unknown_variables
@@ -46,6 +47,7 @@ def examine(service: Service) -> list[Finding]:
     checks: tuple[tuple[str, Callable[[Service], Iterator[Finding]]], ...] = (
         ("settings", _settings),
         ("network", _network),
+        ("security", _security),
         ("configs", _configs),
         ("models", _models),
         ("store", _store),
@@ -79,6 +81,11 @@ def _network(service: Service) -> Iterator[Finding]:
         yield Finding("warning", "network", "CDS_PUBLIC_URL is not set: links and JWT audiences use the listen address")
     if settings.fhir_private_addresses:
         yield Finding("warning", "network", "prefetch may be fetched from private addresses of the allowed hosts")
+
+
+def _security(service: Service) -> Iterator[Finding]:
+    for grave, message in look(service):
+        yield Finding(grave, "security", message)
 
 
 def _configs(service: Service) -> Iterator[Finding]:

@@ -52,7 +52,7 @@ def margin_of(shares: NDArray[np.float32], structure: int) -> NDArray[np.float32
 
 def filled(polygons: Sequence[Polygon], height: int, width: int) -> NDArray[np.bool_]:
     """Return the pixels of a grid whose middle lies inside polygons of the film (by even and odd)."""
-    toggles = np.zeros((height, width + 1), np.int32)
+    toggles = np.zeros((height, width + 1), np.uint8)
     middles = np.arange(height) + 0.5
     for polygon in polygons:
         ring = np.asarray(polygon, np.float64) * (width, height)
@@ -62,7 +62,7 @@ def filled(polygons: Sequence[Polygon], height: int, width: int) -> NDArray[np.b
             rows = np.arange(first, last)
             crossing = x0 + (middles[rows] - y0) * (x1 - x0) / (y1 - y0) if len(rows) else np.zeros(0)
             np.add.at(toggles, (rows, np.clip(np.ceil(crossing - 0.5), 0, width).astype(int)), 1)
-    return np.cumsum(toggles[:, :width], axis=1) % 2 == 1
+    return np.bitwise_xor.accumulate(toggles[:, :width] & 1, axis=1).astype(bool)
 
 
 def area_of(polygons: Sequence[Polygon]) -> float:

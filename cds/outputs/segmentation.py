@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cv2
 import highdicom
 import numpy as np
 from highdicom.seg import Segmentation, SegmentationTypeValues, SegmentDescription
@@ -12,6 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from cds.outputs.source import MANUFACTURER, Source, own_scheme, stamped
+from vision.outline import filled
 from vision.result import Mask
 
 _SERIES_NUMBER = 9102
@@ -49,10 +49,7 @@ def segmentation(source: Source) -> Dataset | None:
 
 def rasterised(mask: Mask, rows: int, columns: int) -> NDArray[np.uint8]:
     """Return a mask as rows x columns of 0 and 1."""
-    filled = np.zeros((rows, columns), np.uint8)
-    rings = [np.round(np.array(ring) * (columns, rows)).astype(np.int32) for ring in mask.polygons]
-    cv2.fillPoly(filled, rings, 1)
-    return filled
+    return filled(mask.polygons, rows, columns).astype(np.uint8)
 
 
 def _described(number: int, mask: Mask) -> SegmentDescription:

@@ -206,7 +206,7 @@ def _audit_line(row: dict[str, Any]) -> str:
         return f"{head}  {row['note']}"
     parts = [f"AUROC {_interval(row['auroc'])}", f"observed {row['observed']:.3f}, mean score {row['mean_score']:.3f}"]
     if "calibration_error" in row:
-        parts.append(f"calibration error {row['calibration_error']:.3f}")
+        parts.append(f"calibration error {_interval(row['calibration_error'])}")
     if "false_negative_rate" in row:
         parts.append(f"missed {_interval(row['false_negative_rate'])}")
     return f"{head}  " + "  ".join(parts)

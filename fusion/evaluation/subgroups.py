@@ -19,6 +19,9 @@ FEWEST = 10
 """Positives and negatives below which a subgroup has no figures, only counts."""
 
 EVERYONE = "everyone"
+AGE = "age"
+AGE_BANDS = ((0, "0-17"), (18, "18-39"), (40, "40-64"), (65, "65 and over"))
+"""First year and name of each band that a column `age` is looked at in."""
 _REQUIRED = ("score", "label")
 _PATIENT = "patient"
 
@@ -51,7 +54,7 @@ def audit(
 
     table      columns score, label (0 or 1), group columns, and `patient` where patients repeat
     threshold  cut-off (at or above is positive) for the false negative rate
-    groups     columns to look at; default: all others
+    groups     columns to look at; default: all others; `age` in years is looked at in bands
 
     Calibration error and mean score are meaningful where the score is a probability.
     Raises EvaluationError for another layout.
@@ -63,7 +66,7 @@ def audit(
         raise EvaluationError(f"no column {unknown[0]!r}")
     rows = [(EVERYONE, EVERYONE, np.ones(len(label), dtype=bool))]
     for name in chosen:
-        values = table[name].astype("string").fillna("not known")
+        values = _values(table[name])
         rows += [(name, str(value), (values == value).to_numpy(bool)) for value in sorted(values.unique())]
     return [
         {"group": group, "value": value}
@@ -72,15 +75,26 @@ def audit(
     ]
 
 
+def _values(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Return the group of each row as text; ages in years become bands."""
+    years = pd.to_numeric(column, errors="coerce") if column.name == AGE else None
+    if years is not None and years.notna().any():
+        bands = pd.cut(
+            years, [start for start, _ in AGE_BANDS] + [np.inf], right=False, labels=[b for _, b in AGE_BANDS]
+        )
+        return bands.astype("string").fillna("not known")
+    return column.astype("string").fillna("not known")
+
+
 def _figures(label: Ints, score: Floats, patients: Any, threshold: float | None, resamples: int) -> dict[str, Any]:
     positives = int(label.sum())
     figures: dict[str, Any] = {"count": len(label), "positives": positives}
     if min(positives, len(label) - positives) < FEWEST:
         return figures | {"note": f"fewer than {FEWEST} of a class: no figures"}
-    measured = measure(label, score, patients=patients, metrics={"auroc": auroc}, resamples=resamples)
+    within = score.min() >= 0 and score.max() <= 1
+    metrics = {"auroc": auroc} | ({"calibration_error": calibration_error} if within else {})
+    measured = measure(label, score, patients=patients, metrics=metrics, resamples=resamples)
     figures |= measured | {"observed": positives / len(label), "mean_score": float(score.mean())}
-    if score.min() >= 0 and score.max() <= 1:
-        figures["calibration_error"] = calibration_error(label, score)
     if threshold is not None:
         missed = int((score[label == 1] < threshold).sum())
         low, high = wilson(missed, positives)

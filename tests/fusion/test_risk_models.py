@@ -74,8 +74,17 @@ def test_an_audit_shows_the_group_that_a_score_fails() -> None:
     rows = {row["value"]: row for row in audit(table, threshold=0.5, resamples=100)}
     assert rows["everyone"]["count"] == len(label)
     assert rows["female"]["auroc"]["low"] > rows["male"]["auroc"]["high"]
-    assert rows["male"]["calibration_error"] > rows["female"]["calibration_error"]
+    assert rows["male"]["calibration_error"]["low"] > rows["female"]["calibration_error"]["high"]
     assert rows["female"]["false_negative_rate"]["value"] < rows["male"]["false_negative_rate"]["value"]
+
+
+def test_ages_are_looked_at_in_bands() -> None:
+    label, score = simulated()
+    age = np.resize([3, 17.9, 18, 40, 64, 65, 90, np.nan], len(label))
+    rows = audit(pd.DataFrame({"score": score, "label": label, "age": age}), groups=["age"], resamples=2)
+    counts = {row["value"]: row["count"] for row in rows[1:]}
+    assert list(counts) == ["0-17", "18-39", "40-64", "65 and over", "not known"]
+    assert counts["0-17"] == 2 * counts["18-39"]
 
 
 def test_a_small_group_has_counts_and_no_figures() -> None:

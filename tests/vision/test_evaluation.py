@@ -142,10 +142,21 @@ class TestFigures:
     def test_subgroup_too_small_to_measure_has_counts_and_no_number(self) -> None:
         some = cases(60)
         some.table["view"] = ["PA"] * 55 + ["AP"] * 5
-        figures = subgroups_of(some)
+        figures = subgroups_of(some, cross_fitted(some))
         assert figures["view AP"]["auroc"] is None
         assert figures["view AP"]["films"] == 5
         assert figures["view PA"]["auroc"] is not None
+
+    def test_subgroups_say_how_calibrated_the_score_is_and_how_many_are_missed(self) -> None:
+        some = cases(600)
+        scores = cross_fitted(some)
+        called = (some.table["view"] == "PA").to_numpy(bool)
+        figures = subgroups_of(some, scores, called)
+        assert figures["view PA"]["false_negative_rate"]["value"] == 0
+        assert figures["view AP"]["false_negative_rate"]["value"] == 1
+        for group in figures.values():
+            assert group["calibration_error"]["low"] <= group["calibration_error"]["value"]
+        assert "false_negative_rate" not in subgroups_of(some, scores)["view PA"]
 
     def test_against_normal_leaves_out_other_negatives(self) -> None:
         some = cases()

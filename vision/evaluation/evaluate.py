@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vision.anatomy import AnatomyModel
 from vision.anatomy_card import is_anatomy
 from vision.card import ModelCard
@@ -16,6 +19,7 @@ from vision.evaluation.figures import (
     Cases,
     against_normal,
     at_cut_off,
+    called_out_of_fold,
     cases_of,
     cross_fitted,
     figures_of,
@@ -96,7 +100,9 @@ def _figures(encoder: Encoder, films: LabelledFilms, progress: Progress | None) 
             "operating_point": _operating_point(card, label, films, cases, scores),
             "against_normal_only": against_normal(cases),
             "source_among_negatives": source_control(cases),
-            "subgroups": subgroups_of(cases) if label in card.served else {},
+            "subgroups": subgroups_of(cases, scores, _called(card, label, films, cases, scores))
+            if label in card.served
+            else {},
         }
     return {
         "model": {"id": card.id, "version": card.version, "sha256": card.sha256},
@@ -104,6 +110,17 @@ def _figures(encoder: Encoder, films: LabelledFilms, progress: Progress | None) 
         "pointing_game": pointing(encoder, films),
         "findings": findings,
     }
+
+
+def _called(
+    card: ModelCard, label: str, films: LabelledFilms, cases: Cases, scores: Floats
+) -> NDArray[np.bool_] | None:
+    """Return which cases are called positive, by the cut-off as in `_operating_point`; None without one."""
+    if label not in card.thresholds:
+        return None
+    if films.seen:
+        return called_out_of_fold(cases, scores, specific=card.thresholds[label]["operating_point"] == SPECIFIC)
+    return np.asarray(scores >= card.thresholds[label]["value"])
 
 
 def _operating_point(

@@ -19,6 +19,7 @@ from vision.evaluation.metrics import (
     Floats,
     auroc_interval,
     calibration_bins,
+    calibration_error_interval,
     calibration_intervals,
     logistic,
     share_interval,
@@ -132,15 +133,21 @@ def operating_point(cases: Cases, scores: Floats, *, specific: bool) -> dict[str
     specific  the cut-off with a specificity of 0.9 rather than the one where sensitivity and specificity are equal
     """
     cut_off = specific_cut_off if specific else balanced_cut_off
+    return {
+        "value": round(cut_off(cases.outcome, scores), 4),
+        "operating_point": SPECIFIC if specific else BALANCED,
+        **_rates(cases, called_out_of_fold(cases, scores, specific=specific)),
+    }
+
+
+def called_out_of_fold(cases: Cases, scores: Floats, *, specific: bool) -> NDArray[np.bool_]:
+    """Return which cases are called positive, each by the cut-off of the other folds."""
+    cut_off = specific_cut_off if specific else balanced_cut_off
     called = np.empty(len(scores), bool)
     for fold in np.unique(cases.folds):
         inside = cases.folds == fold
         called[inside] = scores[inside] >= cut_off(cases.outcome[~inside], scores[~inside])
-    return {
-        "value": round(cut_off(cases.outcome, scores), 4),
-        "operating_point": SPECIFIC if specific else BALANCED,
-        **_rates(cases, called),
-    }
+    return called
 
 
 def at_cut_off(cases: Cases, scores: Floats, value: float) -> dict[str, Any]:
@@ -156,14 +163,26 @@ def _rates(cases: Cases, called: NDArray[np.bool_]) -> dict[str, Any]:
     }
 
 
-def subgroups_of(cases: Cases) -> dict[str, dict[str, Any]]:
-    """Return counts and, where there are enough films of each outcome, the AUROC by view, source, sex and age band."""
-    figures = {}
+def subgroups_of(cases: Cases, scores: Floats, called: NDArray[np.bool_] | None = None) -> dict[str, dict[str, Any]]:
+    """Return the figures by view, source, sex and age band.
+
+    scores  calibrated, of each case
+    called  which cases the cut-off calls positive; None without a cut-off
+
+    Counts and, where there are enough films of each outcome, AUROC, calibration error and false negative rate with
+    their 95 % intervals.
+    """
+    figures: dict[str, dict[str, Any]] = {}
     for name, chosen in _subgroups(cases.table):
         part = cases.part(chosen)
-        rarer = min(int(part.outcome.sum()), int((1 - part.outcome).sum()))
-        measured = auroc_interval(part.outcome, part.logits, part.patients) if rarer >= SMALLEST_SUBGROUP else None
-        figures[name] = {**part.counts, "auroc": measured}
+        figures[name] = {**part.counts, "auroc": None}
+        if min(int(part.outcome.sum()), int((1 - part.outcome).sum())) < SMALLEST_SUBGROUP:
+            continue
+        figures[name]["auroc"] = auroc_interval(part.outcome, part.logits, part.patients)
+        figures[name]["calibration_error"] = calibration_error_interval(part.outcome, scores[chosen], part.patients)
+        if called is not None:
+            sick = part.outcome == 1
+            figures[name]["false_negative_rate"] = share_interval(~called[chosen][sick], part.patients[sick])
     return figures
 
 

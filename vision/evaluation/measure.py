@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from vision.evaluation.figures import (
     against_normal,
     calibration_of,
+    called_out_of_fold,
     cases_of,
     cross_fitted,
     figures_of,
@@ -65,9 +66,11 @@ def measured(
             numbers.tried[label] = reason
             continue
         numbers.served = (*numbers.served, label)
-        numbers.subgroups[label] = subgroups_of(cases)
+        cut = label not in without_cut_off
+        called = called_out_of_fold(cases, scores, specific=label in specific) if cut else None
+        numbers.subgroups[label] = subgroups_of(cases, scores, called)
         controls = {"against_normal_only": against_normal(cases), "source_among_negatives": source_control(cases)}
         numbers.metrics[label] |= {name: value for name, value in controls.items() if value is not None}
-        if label not in without_cut_off:
+        if cut:
             numbers.thresholds[label] = operating_point(cases, scores, specific=label in specific)
     return numbers

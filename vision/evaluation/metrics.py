@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 RESAMPLES = 1000
+_FEWER_RESAMPLES = 300
+"""For what is slow to work out."""
 BINS = 10
 
 
@@ -96,16 +98,24 @@ def share_interval(hit: NDArray[np.bool_], patients: NDArray[np.str_]) -> dict[s
     return interval(float(hit.mean()), (weights * hit).sum(1) / np.maximum(weights.sum(1), 1))
 
 
+def calibration_error_interval(
+    outcome: NDArray[np.int64], score: Floats, patients: NDArray[np.str_]
+) -> dict[str, float]:
+    """Return the calibration error with its 95 % interval."""
+    draws = resampled(patients, _FEWER_RESAMPLES)
+    repeated = [np.repeat(np.arange(len(outcome)), draw.astype(int)) for draw in draws]
+    errors = np.array([calibration_error(outcome[rows], score[rows]) for rows in repeated])
+    return interval(calibration_error(outcome, score), errors)
+
+
 def calibration_intervals(
     outcome: NDArray[np.int64], score: Floats, patients: NDArray[np.str_]
 ) -> dict[str, dict[str, float]]:
     """Return calibration error, slope and intercept (slope held at 1), each with its 95 % interval."""
     log_odds = logit(score)
-    weights, whole = resampled(patients, 300), np.ones((1, len(outcome)))
-    repeated = [np.repeat(np.arange(len(outcome)), draw.astype(int)) for draw in weights]
-    errors = np.array([calibration_error(outcome[rows], score[rows]) for rows in repeated])
+    weights, whole = resampled(patients, _FEWER_RESAMPLES), np.ones((1, len(outcome)))
     return {
-        "calibration_error": interval(calibration_error(outcome, score), errors),
+        "calibration_error": calibration_error_interval(outcome, score, patients),
         "calibration_slope": _fitted(lambda w: logistic(outcome, log_odds, w)[:, 0], whole, weights),
         "calibration_intercept": _fitted(
             lambda w: logistic(outcome, log_odds, w, free_slope=False)[:, 1], whole, weights

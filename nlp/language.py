@@ -1,7 +1,7 @@
 """Whether a text can be read as a report in a language the lexicon knows; refusal with a reason.
 
-Languages are told apart by their frequent small words; a text in another script, or of signs
-rather than letters, is refused as well.
+Languages are told apart by their frequent small words, and by words of reports that no English one
+holds, of which one is enough; a text in another script, or of signs rather than letters, is refused.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ class LanguageGate:
     def __init__(self, languages: Sequence[Language]) -> None:
         self._accepted = frozenset(word for entry in languages if entry.accepted for word in entry.phrases)
         self._foreign = {entry.id: frozenset(entry.phrases) for entry in languages if not entry.accepted}
+        self._telling = {entry.id: frozenset(entry.telling) for entry in languages if not entry.accepted}
 
     def refusal_of_text(self, text: str) -> str | None:
         """Refusals that need no words: nothing there, too long, binary."""
@@ -51,11 +52,20 @@ class LanguageGate:
         latin = sum(1 for word in letters if word[0] < "\u0250")
         if latin * 2 < len(letters):
             return "other language: not in Latin script"
-        own = sum(1 for word in letters if word in self._accepted)
-        counts = {
-            name: sum(1 for word in letters if word in known and _tells(word)) for name, known in self._foreign.items()
-        }
-        name = max(counts, key=counts.__getitem__, default=None)
-        if name is not None and counts[name] >= _FEWEST_FOREIGN_WORDS and counts[name] > 2 * own:
-            return f"other language: {name}"
-        return None
+        own = sum(1 for word in letters if word in self._accepted and _tells(word))
+        accented = sum(1 for word in letters if not word.isascii())
+        name = max(self._foreign, key=lambda name: self._weight(name, letters), default=None)
+        if name is not None:
+            telling = sum(1 for word in letters if word in self._telling[name])
+            count = telling + sum(1 for word in letters if word in self._foreign[name] and _tells(word))
+            if telling > own or (count >= _FEWEST_FOREIGN_WORDS and count > 2 * own):
+                return f"other language: {name}"
+        return "other language: not English" if accented > own else None
+
+    def _weight(self, name: str, letters: Sequence[str]) -> tuple[int, int]:
+        """How much speaks for a language: its own words first, then the small ones that others share."""
+        telling, frequent = self._telling[name], self._foreign[name]
+        return (
+            sum(1 for word in letters if word in telling or (word in frequent and _tells(word))),
+            sum(1 for word in letters if word in telling),
+        )

@@ -272,7 +272,8 @@ class NormalRule(Entry):
 
 
 class Language(Entry):
-    """Frequent small words by which a language is told from others."""
+    """Frequent small words by which a language is told from others, and `telling` ones that English never holds."""
 
     accepted: bool = False
     phrases: Phrases
+    telling: OptionalPhrases = ()

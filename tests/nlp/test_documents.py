@@ -98,6 +98,28 @@ def test_the_title_of_an_organ_is_part_of_what_is_said_under_it(
     assert result.labels[finding] == label
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<html><body><h2>FINDINGS</h2><p>Small left&nbsp;effusion.</p><ul><li>No pneumothorax</li></ul></body></html>",
+        "FINDINGS:\\.br\\Small left effusion\\.br\\IMPRESSION:\\.br\\1. Effusion\\.br\\2. No pneumothorax",
+        "{\\rtf1\\ansi\\deff0{\\fonttbl{\\f0 Arial;}}\\f0\\fs20 Small left effusion.\\par No pneumothorax.\\par}",
+        "SMALL LEFT PLEURAL EFFUSION. NO PNEUMOTHORAX. HEART SIZE NORMAL.",
+        "Findings\nSmall left pleural effusion.\n\nImpression\nNo pneumothorax.",
+        "***Final Report***\r\nFINDINGS:\r\nSmall left\r\npleural effusion. There is no\r\npneumothorax.\r\n",
+        "FINDINGS: xxxx Small ___ effusion. No XXXX pneumothorax.",
+        "1) Small effusion 2) No pneumothorax 3) Cardiomegaly",
+        "- Small effusion\n- No pneumothorax\n",
+        "No pneumothorax\nCardiomegaly\nSmall effusion",
+        "REASON FOR EXAMINATION: pneumothorax.\nFINDINGS: Small effusion. No pneumothorax.",
+        "FINDINGS: Small left effusion\ud800. No\x00 pneumothorax.",
+    ],
+)
+def test_every_form_of_a_report_reads_alike(extractor: Extractor, text: str) -> None:
+    labels = extractor.extract(text).labels
+    assert (labels["pleural_effusion"], labels["pneumothorax"]) == (1, 0)
+
+
 def test_an_addendum_is_read_like_the_body(extractor: Extractor) -> None:
     text = "FINDINGS: Clear lungs.\nADDENDUM: There is a small right apical pneumothorax."
     (mention,) = [one for one in extractor.extract(text).findings if one.finding == "pneumothorax"]
@@ -133,6 +155,22 @@ def test_statements_on_lines_of_their_own_are_apart(extractor: Extractor) -> Non
         ("Radiografía de tórax: derrame pleural derecho.", "spanish"),
         ("Pas d'épanchement pleural. Silhouette cardiaque normale.", "french"),
         ("Cuore nei limiti. Non versamento pleurico.", "italian"),
+        ("Kein Pneumothorax.", "german"),
+        ("Pleuraerguss links.", "german"),
+        ("Röntgen Thorax p.a.: Herzgröße normal.", "german"),
+        ("Absence d'épanchement pleural.", "french"),
+        ("Opacité du lobe inférieur droit.", "french"),
+        ("Radiographie thoracique normale.", "french"),
+        ("Cardiomegalia leve.", "spanish"),
+        ("Sin derrame pleural ni neumotórax.", "spanish"),
+        ("Assenza di pneumotorace.", "italian"),
+        ("Opacità basale destra.", "italian"),
+        ("Geen pneumothorax.", "dutch"),
+        ("Normale thoraxfoto.", "dutch"),
+        ("Sem derrame pleural.", "portuguese"),
+        ("Área cardíaca normal.", "portuguese"),
+        ("Ingen pneumothorax.", "swedish"),
+        ("Plevral efüzyon yok. Kalp normal.", "not English"),
         ("胸部X線：異常なし。", "not in Latin script"),
         ("%PDF-1.4\n" + "\x00\x01\x02" * 50, "not a text"),
         ("Сердце не увеличено, лёгкие без очаговых изменений.", "not in Latin script"),
@@ -156,6 +194,10 @@ def test_what_is_no_report_is_refused_with_a_reason(extractor: Extractor, text: 
         "Clear. No e. coli. A 3 cm mass.",
         "Lungs clear\ud800 no effusion\udfff.",
         "Small\x00 left\x07 effusion.",
+        "Cardiomegaly.",
+        "PICC ok.",
+        "Sarcoid. De novo metastases.",
+        "The radiograph of Mr. Müller shows a small effusion.",
     ],
 )
 def test_english_is_not_taken_for_another_language(extractor: Extractor, text: str) -> None:

@@ -48,6 +48,32 @@ def test_a_site_says_how_bare_words_read_in_a_region(documents: dict[str, Any]) 
     assert mention.finding == "joint_effusion"
 
 
+def test_a_site_says_what_a_region_does_not_know_and_what_it_alone_knows(documents: dict[str, Any]) -> None:
+    site = {
+        "regions": [
+            {
+                "id": "site_foot",
+                "titles": ["foot"],
+                "without": ["lung"],
+                "readings": {"lung_cavity": None},
+                "only": ["osteomyelitis"],
+            }
+        ]
+    }
+    extractor = Extractor(Vocabulary.from_documents({"site.yaml": site, **documents}))
+    assert {one.finding for one in extractor.extract("EXAM: left foot\nCavity. Osteomyelitis.").findings} == {
+        "osteomyelitis"
+    }
+    assert {one.finding for one in extractor.extract("Cavity in the lung. Osteomyelitis.").findings} == {"lung_cavity"}
+
+
+def test_a_site_binds_a_phrase_to_the_end_of_the_sentence(documents: dict[str, Any]) -> None:
+    site = {"modifiers": [{"id": "site_nada", "assertion": "absent", "direction": "backward", "phrases": ["nada $"]}]}
+    extractor = Extractor(Vocabulary.from_documents({**documents, "site.yaml": site}))
+    assert extractor.extract("Pneumothorax nada").labels["pneumothorax"] == 0
+    assert extractor.extract("Pneumothorax nada small").labels["pneumothorax"] == 1
+
+
 @pytest.mark.parametrize(
     ("document", "entry", "reason"),
     [
@@ -67,6 +93,16 @@ def test_a_site_says_how_bare_words_read_in_a_region(documents: dict[str, Any]) 
             {"regions": [{"id": "x", "phrases": ["a"], "readings": {"lung_mass": "no_such"}}]},
             "regions.x",
             "unknown finding",
+        ),
+        (
+            {"regions": [{"id": "x", "titles": ["a"], "readings": {"lung_mass": None}, "only": ["no_such"]}]},
+            "regions.x",
+            "unknown finding",
+        ),
+        (
+            {"guidelines": [{"id": "x", "modalities": ["CT"], "days_min": 1, "days_max": 2, "source": "s"}]},
+            "guidelines.x",
+            "neither findings nor scores",
         ),
         ({"findings": [{"id": "pneumothorax", "phrases": ["a"]}]}, "findings.pneumothorax", "already used"),
         (["effusion"], "", "mapping"),

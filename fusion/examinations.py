@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from typing import NamedTuple
 
 from fusion.facts import Imaging, Patient
 from fusion.orderables import Orderable
@@ -45,8 +45,7 @@ _REGION_WORDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
 )
 
 
-@dataclass(frozen=True)
-class Examination:
+class Examination(NamedTuple):
     """One entry of the record that stands for an orderable.
 
     status  "ordered", "done" or "planned"
@@ -70,21 +69,16 @@ class Examinations:
         self.patient = patient
         self.orderables = orderables
         self._of: dict[str, Sequence[Examination]] = {}
-        self._of_place: dict[tuple[str, str], Sequence[Examination]] = {}
 
     def of(self, key: str) -> Sequence[Examination]:
         """Return what stands for an orderable, exactly or as its equal, newest first, undated last."""
         if key not in self._of:
-            self._of[key] = _newest_first(self._all_of(key))
+            self._of[key] = self._all_of(key)
         return self._of[key]
 
     def of_place(self, modality: str, region: str) -> Sequence[Examination]:
         """Return the examinations of a modality and region, newest first, undated last."""
-        place = _place(modality, region)
-        if place not in self._of_place:
-            found = [_as_examination(imaging, exact=False) for imaging in self._by_place.get(place, ())]
-            self._of_place[place] = _newest_first(found)
-        return self._of_place[place]
+        return self._indexed[1].get(_place(modality, region), ())
 
     def done_since(self, key: str, since: datetime) -> Examination | None:
         """Return what was done of an orderable after a time."""
@@ -94,50 +88,46 @@ class Examinations:
         """Return an order that is still open, placed after a time or undated."""
         return next((e for e in self.of(key) if e.status == "ordered" and (e.at is None or e.at >= since)), None)
 
-    def _all_of(self, key: str) -> list[Examination]:
+    def _all_of(self, key: str) -> Sequence[Examination]:
         orderable = self.orderables.get(key)
         if orderable is None:
-            return []
-        exact = self._by_key.get(key, ())
-        found = [_as_examination(imaging, exact=True) for imaging in exact]
+            return ()
+        exact = [Examination(*examination[:-1], exact=True) for examination in self._indexed[0].get(key, ())]
         if orderable.modality in IMAGING_MODALITIES and orderable.region:
-            references = {imaging.reference for imaging in exact}
+            own = {examination.reference: examination for examination in exact}
             equals = self.of_place(orderable.modality, orderable.region)
-            found += [examination for examination in equals if examination.reference not in references]
-        for name in _RESULTS.get(key, ()):
-            found += [
-                Examination(observation.at, "done", observation.reference, name, exact=True)
-                for observation in self.patient.series(name)
-            ]
-        return found
+            return [own.get(examination.reference, examination) for examination in equals]
+        results = [
+            Examination(observation.at, "done", observation.reference, name, exact=True)
+            for name in _RESULTS.get(key, ())
+            for observation in self.patient.series(name)
+        ]
+        return sorted(exact + results, key=_newest_first) if results else exact
 
     @cached_property
     def _key_of_code(self) -> Mapping[tuple[str, str], str]:
         return {code: key for key, orderable in self.orderables.items() for code in orderable.codes}
 
     @cached_property
-    def _by_key(self) -> Mapping[str, Sequence[Imaging]]:
-        found: dict[str, list[Imaging]] = defaultdict(list)
+    def _indexed(self) -> tuple[Mapping[str, list[Examination]], Mapping[tuple[str, str], list[Examination]]]:
+        """What was examined, newest first: by the orderables of its codes, and by its place."""
         known = self._key_of_code
-        for imaging in self.patient.imaging:
-            for key in {known[code] for code in imaging.codes if code in known}:
-                found[key].append(imaging)
-        return found
-
-    @cached_property
-    def _by_place(self) -> Mapping[tuple[str, str], Sequence[Imaging]]:
-        found: dict[tuple[str, str], list[Imaging]] = defaultdict(list)
-        coded: set[str] = set()
-        for key, entries in self._by_key.items():
-            orderable = self.orderables[key]
-            if orderable.region is not None:
-                found[_place(orderable.modality, orderable.region)] += entries
-            coded |= {imaging.reference for imaging in entries}
-        for imaging in self.patient.imaging:
-            place = _place_by_words(imaging)
-            if place is not None and imaging.reference not in coded:
-                found[_place(*place)].append(imaging)
-        return found
+        places = {
+            key: _place(orderable.modality, orderable.region)
+            for key, orderable in self.orderables.items()
+            if orderable.region is not None
+        }
+        by_key: dict[str, list[Examination]] = defaultdict(list)
+        by_place: dict[tuple[str, str], list[Examination]] = defaultdict(list)
+        for imaging in sorted(self.patient.imaging, key=_newest_first):
+            examination = Examination(imaging.at, imaging.status, imaging.reference, imaging.text, exact=False)
+            keys = {known[code] for code in imaging.codes if code in known}
+            for key in keys:
+                by_key[key].append(examination)
+            found = None if keys else _place_by_words(imaging)
+            for place in {places[key] for key in keys if key in places} or ({_place(*found)} if found else ()):
+                by_place[place].append(examination)
+        return by_key, by_place
 
 
 def _place(modality: str, region: str) -> tuple[str, str]:
@@ -145,12 +135,9 @@ def _place(modality: str, region: str) -> tuple[str, str]:
     return (modality, "anywhere" if modality in _ANYWHERE else region)
 
 
-def _as_examination(imaging: Imaging, *, exact: bool) -> Examination:
-    return Examination(imaging.at, imaging.status, imaging.reference, imaging.text, exact)
-
-
-def _newest_first(found: list[Examination]) -> Sequence[Examination]:
-    return sorted(found, key=lambda e: (e.at is None, -(e.at.timestamp() if e.at else 0), e.reference))
+def _newest_first(entry: Imaging | Examination) -> tuple[bool, float, str]:
+    at = entry.at
+    return at is None, 0.0 if at is None else -at.timestamp(), entry.reference
 
 
 def _place_by_words(imaging: Imaging) -> tuple[str, str] | None:

@@ -12,6 +12,8 @@ from fusion.rules.record_facts import Find
 from fusion.rules.situation import Known, Situation
 
 _NEWEST = 3
+_COUNTED = 100
+"""Of how many examinations, the newest, a rule sees the times."""
 
 
 def report_status(situation: Situation, _: timedelta | None) -> Known | None:
@@ -167,7 +169,7 @@ def follow_up_opens_in_days(situation: Situation, _: timedelta | None) -> Known 
 
 
 def chest_imaging_days_before(situation: Situation, _: timedelta | None) -> Known | None:
-    """Days between the report or film and earlier imaging of the chest."""
+    """Days between the report or film and earlier imaging of the chest: the newest hundred, and the oldest."""
     source = situation.report or situation.film
     if source is None or not IMAGING_KINDS & situation.patient.kinds:
         return None
@@ -177,17 +179,14 @@ def chest_imaging_days_before(situation: Situation, _: timedelta | None) -> Know
         for e in situation.examinations.of_place(modality, "chest")
         if e.status == "done" and e.at is not None and e.at < source.at
     ]
-    days = [e.days_before(source.at) for e in earlier]
-    return Known(
-        sorted(day for day in days if day is not None and day >= 1),
-        tuple(_as_evidence(e) for e in earlier[:_NEWEST]),
-    )
+    days = sorted(day for e in earlier if (day := e.days_before(source.at)) is not None and day >= 1)
+    return Known(days[:_COUNTED] + days[_COUNTED:][-1:], tuple(_as_evidence(e) for e in earlier[:_NEWEST]))
 
 
 def _ages(situation: Situation, found: list[Examination], per_day: float) -> Known | None:
     if not found and not IMAGING_KINDS & situation.patient.kinds:
         return None
-    ages = [per_day * days for e in found if (days := e.days_before(situation.at)) is not None]
+    ages = [per_day * days for e in found[:_COUNTED] if (days := e.days_before(situation.at)) is not None]
     return Known(ages, tuple(_as_evidence(e) for e in found[:_NEWEST]))
 
 

@@ -7,9 +7,11 @@ inputs are missing. An item may count towards several tallies at once (points, a
 from __future__ import annotations
 
 import itertools
+import operator
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from fusion.scores.definition import Results, Values
@@ -63,14 +65,23 @@ def _reachable(
 ) -> set[Tally]:
     """Return the totals that can be reached from the start totals; `own` are missing inputs of one item each."""
     totals: set[Tally] = set(start)
+    settled: list[Tally] = []
     for item in items:
         free = [own[name] for name in item.inputs if name in own]
+        if not free:
+            settled.append(item.tally(values))
+            continue
         gains = {
             item.tally({**values, **{i.name: value for i, value in zip(free, filling, strict=True)}})
             for filling in itertools.product(*(i.candidates() for i in free))
         }
-        totals = {_sum((total, gain)) if total else gain for total in totals for gain in gains}
-    return totals
+        totals = _sums(totals, gains)
+    return _sums(totals, {_sum(settled)}) if settled else totals
+
+
+def _sums(totals: set[Tally], gains: set[Tally]) -> set[Tally]:
+    """Return every total with every gain; the total of nothing is empty."""
+    return {tuple(map(operator.add, total, gain)) if total else gain for total in totals for gain in gains}
 
 
 def _sum(tallies: Iterable[Tally]) -> Tally:
@@ -112,6 +123,11 @@ def steps(
 def step(value: float, *rising: tuple[float, float], otherwise: float) -> float:
     """Return the points of the first limit (exclusive) above the value, else `otherwise`."""
     return next((points for limit, points in rising if value < limit), otherwise)
+
+
+def half_up(value: float, unit: str = "1") -> float:
+    """Return a value in whole units, halves rounded up as at the bedside."""
+    return float(Decimal(str(value)).quantize(Decimal(unit), ROUND_HALF_UP))
 
 
 def is_below(value: float | None, limit: float) -> bool:

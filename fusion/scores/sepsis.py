@@ -26,6 +26,7 @@ from fusion.scores.points import (
     at_least,
     at_most,
     below,
+    half_up,
     is_above,
     is_below,
     step,
@@ -37,13 +38,13 @@ _ACVPU = ("A", "C", "V", "P", "U")
 
 
 def _tenths(value: float) -> float:
-    return round(value, 1)
+    return half_up(value, "0.1")
 
 
 def _spo2_points(percent: float | None, scale: int | None, oxygen: bool | None) -> float:
     if percent is None:
         return 0
-    whole = round(percent)
+    whole = half_up(percent)
     if scale != 2:
         return step(whole, (92, 3), (94, 2), (96, 1), otherwise=0)
     if whole >= 93:
@@ -58,11 +59,11 @@ def _news2_outcome(tally: Tally, _: Values) -> Results:
 
 
 _NEWS2_ITEMS = (
-    steps("respiratory_rate", (9, 3), (12, 1), (21, 0), (25, 2), otherwise=3, prepare=round),
+    steps("respiratory_rate", (9, 3), (12, 1), (21, 0), (25, 2), otherwise=3, prepare=half_up),
     Item(("spo2_percent", "spo2_scale", "supplemental_oxygen"), _spo2_points),
     when("supplemental_oxygen", 2),
-    steps("systolic_bp", (91, 3), (101, 2), (111, 1), (220, 0), otherwise=3, prepare=round),
-    steps("heart_rate", (41, 3), (51, 1), (91, 0), (111, 1), (131, 2), otherwise=3, prepare=round),
+    steps("systolic_bp", (91, 3), (101, 2), (111, 1), (220, 0), otherwise=3, prepare=half_up),
+    steps("heart_rate", (41, 3), (51, 1), (91, 0), (111, 1), (131, 2), otherwise=3, prepare=half_up),
     Item(("consciousness_acvpu",), lambda level: 3 if level in ("C", "V", "P", "U") else 0),
     steps("temperature_c", (35.05, 3), (36.05, 1), (38.05, 0), (39.05, 1), otherwise=2, prepare=_tenths),
 )

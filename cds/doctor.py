@@ -13,11 +13,12 @@ from typing import Literal
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from cds.errors import CdsError
+from cds.dicom.peers import Peer
+from cds.errors import CdsError, DeliveryError
 from cds.jobs.queue import DELIVERY, given_up, queue_state
 from cds.safety import look
 from cds.service import Service
-from cds.serving import check_safe_to_serve
+from cds.serving import check_safe_to_serve, is_loopback
 from cds.settings import SETTINGS_FILE_VARIABLE, unknown_variables
 from fusion import FusionError
 from nlp import NlpError
@@ -52,6 +53,7 @@ def examine(service: Service) -> list[Finding]:
         ("models", _models),
         ("store", _store),
         ("deliveries", _deliveries),
+        ("archives", _archives),
         ("disk", _disk),
     )
     found: list[Finding] = []
@@ -132,6 +134,24 @@ def _deliveries(service: Service) -> Iterator[Finding]:
         mine = [entry for entry in lost if entry.job.destination == destination]
         reason = f"the last because {mine[0].reason}; `cds jobs retry {destination}` sends them again"
         yield Finding("warning", "deliveries", f"{len(mine)} to {destination} were given up, {reason}")
+
+
+def _archives(service: Service) -> Iterator[Finding]:
+    """Call every archive and modality that is configured (C-ECHO, QIDO-RS), and look at our own port."""
+    settings = service.settings
+    if settings.dicom_port is not None:
+        open_to_all = not settings.dicom_calling_aes and not settings.dicom_addresses
+        text = f"films are received on {settings.dicom_host}:{settings.dicom_port} as {settings.dicom_ae_title}"
+        yield Finding("ok", "archives", text + (", from any caller" if open_to_all else ""))
+        if not settings.dicom_tls and not is_loopback(settings.dicom_host):
+            yield Finding("warning", "archives", "films come without TLS; set CDS_DICOM_TLS where the senders can")
+    for node in service.nodes:
+        try:
+            Peer(node, settings.dicom_ae_title).greet()
+        except DeliveryError as error:
+            yield Finding("error", f"archive {node.id}", f"does not answer: {error}")
+        else:
+            yield Finding("ok", f"archive {node.id}", "answers")
 
 
 def _disk(service: Service) -> Iterator[Finding]:

@@ -36,7 +36,7 @@ def receive_until_stopped(service: Service, *, parent: int | None = None) -> Non
 def _ports(service: Service) -> list[Receiver | Listener]:
     settings, ports = service.settings, list[Receiver | Listener]()
     if settings.dicom_port is not None:
-        ports.append(Receiver(settings, service.film_arrivals, service.commitments))
+        ports.append(Receiver(settings, service.film_arrivals, service.commitments, service.audit))
     if settings.hl7_port is not None:
         ports.append(Listener(settings, feed_of(service)))
     return ports

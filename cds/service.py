@@ -149,6 +149,7 @@ class Service:
             self.nodes,
             self.settings.dicom_ae_title,
             timedelta(seconds=self.settings.dicom_quiet_s),
+            self.audit,
         )
 
     @cached_property

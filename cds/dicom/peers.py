@@ -21,6 +21,7 @@ from pynetdicom.sop_class import (
     StorageCommitmentPushModel,
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelMove,
+    Verification,
 )
 from requests.adapters import HTTPAdapter
 
@@ -62,6 +63,17 @@ class Peer:
             self._stow(data)
         else:
             self._store(data)
+
+    def greet(self) -> None:
+        """Ask whether the node is there, in every way it is reached. Raises DeliveryError."""
+        if self.node.speaks_dicom:
+            with self._association([(Verification, None)]) as association:
+                status = association.send_c_echo()
+            if "Status" not in status or status.Status != _SUCCESS:
+                raise DeliveryError("C-ECHO was not answered")
+        if self.node.dicomweb is not None:
+            with _as_delivery_errors():
+                self._client().search_for_studies(limit=1)
 
     def studies_of(self, patient_id: str, issuer: str | None) -> list[Study]:
         """Return the plain films of a patient by record number, the latest study first; never by name."""

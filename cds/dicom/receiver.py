@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, _config, evt
@@ -28,9 +28,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cds.arrival import FilmArrivals
 from cds.arrival.films import OWN_OBJECT
+from cds.audit import Access, AuditTrail
 from cds.dicom.commitment import Commitments
 from cds.dicom.transport import LimitedServer, Limits
-from cds.errors import ConfigurationError, NotADicomFilmError
+from cds.errors import ConfigurationError, NotADicomFilmError, StoreError
 from cds.logs import logger, place_of
 from cds.network import networks_of, tls_context
 from cds.settings import Settings
@@ -64,11 +65,12 @@ _log = logger(__name__)
 class Receiver:
     """Listens for associations until stopped."""
 
-    def __init__(self, settings: Settings, films: FilmArrivals, commitments: Commitments) -> None:
+    def __init__(self, settings: Settings, films: FilmArrivals, commitments: Commitments, audit: AuditTrail) -> None:
         """Raises ConfigurationError when the TLS files cannot be used."""
         self._settings = settings
         self._films = films
         self._commitments = commitments
+        self._audit = audit
         self._title = settings.dicom_ae_title
         self._tls = tls_context(settings, "dicom_tls", settings.dicom_tls_ca) if settings.dicom_tls else None
         self._server: LimitedServer | None = None
@@ -126,19 +128,22 @@ class Receiver:
     def _store(self, event: evt.Event) -> int:
         """Store one film and return its status."""
         try:
-            self._films.receive(
+            caller = event.assoc.requestor.ae_title
+            receipt = self._films.receive(
                 event.encoded_dataset(),
                 source=PRIOR if event.request.MoveOriginatorApplicationEntityTitle == self._title else "c-store",
-                calling_ae=event.assoc.requestor.ae_title,
+                calling_ae=caller,
                 announced_uid=str(event.request.AffectedSOPInstanceUID),
                 at=datetime.now(UTC),
             )
+            action: Literal["create", "read"] = "create" if receipt.new else "read"
+            self._audit.record(Access(f"dicom:{caller}", action, "C-STORE", thing=f"film/{receipt.film_id}"))
         except NotADicomFilmError as error:
             if error.code == OWN_OBJECT:
                 return SUCCESS
             _log.warning("film refused", code=error.code)
             return DATA_SET_DOES_NOT_MATCH if error.code == "other_instance" else CANNOT_UNDERSTAND
-        except (OSError, MemoryError, SQLAlchemyError) as error:
+        except (OSError, MemoryError, SQLAlchemyError, StoreError) as error:
             _log.error("film not stored", **place_of(error))
             return OUT_OF_RESOURCES
         except Exception as error:  # noqa: BLE001 - a status is owed whatever went wrong

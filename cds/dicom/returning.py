@@ -16,6 +16,7 @@ from pydicom.dataset import Dataset
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from cds.audit import Access, AuditTrail
 from cds.codes import FindingCodes
 from cds.dicom.nodes import Node
 from cds.dicom.peers import Peer
@@ -47,6 +48,7 @@ class Returning:
     nodes: Sequence[Node]
     our_title: str
     quiet: timedelta
+    audit: AuditTrail
 
     @property
     def destinations(self) -> Mapping[str, Node]:
@@ -103,7 +105,9 @@ class Returning:
         with self.database.reading() as session:
             row = session.get_one(DicomObjectRow, job.subject_id)
         peer = Peer(node, self.our_title)
-        peer.send(self.blobs.get(row.sha256))
+        data = self.blobs.get(row.sha256)
+        self.audit.record(Access(f"dicom:{node.id}", "read", f"send {row.kind}", thing=f"film/{row.film_id}"))
+        peer.send(data)
         if node.confirm and node.send == "c-store":
             peer.ask_commitment([(row.sop_class_uid, row.sop_instance_uid)])
 

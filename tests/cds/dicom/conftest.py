@@ -6,6 +6,7 @@ import contextlib
 import io
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pydicom
@@ -17,19 +18,32 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.sop_class import Verification
 
 from cds.arrival import FilmArrivals
+from cds.audit import AuditTrail
+from cds.dicom.commitment import Commitments
+from cds.dicom.nodes import Node
 from cds.dicom.receiver import FILM_CLASSES, Receiver
 from cds.settings import Settings
+from cds.store import BlobFolder, Database
 
 Listen = Callable[..., Receiver]
 
 
 @pytest.fixture
-def listen(films: FilmArrivals) -> Iterator[Listen]:
-    """Start a receiver with settings of its own; it is stopped at the end."""
+def audit(tmp_path: Path) -> Iterator[AuditTrail]:
+    trail = AuditTrail(Database(f"sqlite:///{tmp_path}/audit.sqlite3"), b"k" * 32)
+    yield trail
+    trail.database.close()
+
+
+@pytest.fixture
+def listen(films: FilmArrivals, database: Database, blobs: BlobFolder, audit: AuditTrail) -> Iterator[Listen]:
+    """Start a receiver with settings of its own, and the nodes it knows; it is stopped at the end."""
     with contextlib.ExitStack() as started:
 
-        def start(**settings: Any) -> Receiver:
-            receiver = Receiver(Settings(**{"dicom_timeout_s": 5.0, "max_body_mb": 2, **settings}), films)
+        def start(*, nodes: Sequence[Node] = (), **given: Any) -> Receiver:
+            settings = Settings(**{"dicom_timeout_s": 5.0, "max_body_mb": 2, **given})
+            commitments = Commitments(database, blobs, nodes, settings.dicom_ae_title)
+            receiver = Receiver(settings, films, commitments, audit)
             receiver.start()
             started.callback(receiver.stop)
             return receiver

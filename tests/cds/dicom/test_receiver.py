@@ -31,6 +31,7 @@ from pynetdicom import AE
 from pynetdicom.dsutils import encode
 from sqlalchemy.exc import OperationalError
 
+from cds.audit import AuditTrail
 from cds.dicom.receiver import Receiver
 from cds.errors import ConfigurationError
 from cds.store import BlobFolder, Database
@@ -143,6 +144,13 @@ def test_who_is_not_allowed_gets_no_association(
 def test_who_is_allowed_is_served(listen: Listen, make_film: FilmMaker) -> None:
     receiver = listen(dicom_calling_aes=("XRAY1", "NORTHPACS"), dicom_addresses=("10.0.3.0/24", "127.0.0.0/8"))
     assert still_receives(receiver, make_film())
+
+
+def test_what_is_received_stands_in_the_audit_trail(listen: Listen, make_film: FilmMaker, audit: AuditTrail) -> None:
+    receiver = listen()
+    assert still_receives(receiver, make_film())
+    (entry,) = audit.entries()
+    assert (entry.client, entry.what, entry.action) == ("dicom:NORTHPACS", "C-STORE", "create")
 
 
 def test_objects_that_are_no_films_are_refused_at_negotiation(listen: Listen) -> None:

@@ -18,6 +18,7 @@ from cds.api.dicomweb import dicomweb_router
 from cds.api.feedback import feedback_router
 from cds.api.fhir import fhir_router
 from cds.api.hooks import mount_hooks
+from cds.api.identity import identity_router
 from cds.api.problems import install_problem_handlers
 from cds.api.rates import RateLimitMiddleware
 from cds.api.reading import reading_router
@@ -50,6 +51,7 @@ def create_app(service: Service) -> FastAPI:
     app.include_router(verdicts_router(service, repeatable), dependencies=[Depends(access)])
     app.include_router(subscriptions_router(service, repeatable), dependencies=[Depends(access)])
     app.include_router(feedback_router(service, repeatable), dependencies=[Depends(access)])
+    app.include_router(identity_router(service, repeatable), dependencies=[Depends(access)])
     app.include_router(reading_router(service), dependencies=[Depends(access)])
     app.include_router(dicomweb_router(service), dependencies=[Depends(access)])
     app.include_router(fhir_router(service, access))

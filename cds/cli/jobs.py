@@ -9,7 +9,7 @@ import typer
 from cds.assessing import utc_now
 from cds.cli.output import messages, print_json, screen, wrong_use
 from cds.jobs.queue import GivenUp, given_up
-from cds.jobs.retrying import retry_given_up
+from cds.jobs.retrying import retry_given_up, retry_refused
 from cds.service import Service
 from cds.settings import load_settings
 
@@ -43,11 +43,18 @@ def list_given_up(as_json: _AsJson = False) -> None:
 def retry(
     jobs: Annotated[list[str] | None, typer.Argument(help="Ids of jobs, or names of destinations.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All that was given up.")] = False,
+    refused: Annotated[
+        bool,
+        typer.Option("--refused", help="Films that met no model, of one that is served now."),
+    ] = False,
     as_json: _AsJson = False,
 ) -> None:
-    """Begin again what was given up, after the fault is mended."""
-    if bool(jobs) == everything:
-        raise wrong_use("name jobs or destinations, or give --all")
+    """Begin again what was given up, or films that came while a model was refused, after the fault is mended."""
+    if [bool(jobs), everything, refused].count(True) != 1:
+        raise wrong_use("name jobs or destinations, or give --all, or --refused")
+    if refused:
+        _retry_refused(as_json)
+        return
     with Service(load_settings()).database.writing() as session:
         entries = retry_given_up(session, jobs or None, at=utc_now())
     if as_json:
@@ -55,6 +62,18 @@ def retry(
             print_json(_record(entry))
     else:
         messages.print(f"{len(entries)} jobs wait again")
+
+
+def _retry_refused(as_json: bool) -> None:
+    service = Service(load_settings())
+    served = [row["id"] for row in service.models.status() if row["state"] == "served"]
+    with service.database.writing() as session:
+        films = retry_refused(session, served, at=utc_now())
+    if as_json:
+        for film in films:
+            print_json({"film": film})
+    else:
+        messages.print(f"{len(films)} films wait again")
 
 
 def _record(entry: GivenUp) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def confirm_identity(
 
     Raises NotFoundError without such an item, NotAcceptedError for an issuer that is not configured.
     """
-    row: FilmRow | ReportRow | None = session.get(FilmRow if kind == "film" else ReportRow, item_id)
+    row: FilmRow | ReportRow | None = session.get(_TABLES[kind], item_id)
     if row is None:
         raise NotFoundError(f"no such {kind}")
     system, value = identifier
@@ -104,4 +104,4 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date) else value
 
 
-_TABLES: dict[ItemKind, type[FilmRow] | type[ReportRow]] = {"film": FilmRow, "report": ReportRow}
+_TABLES: dict[ItemKind, Any] = {"film": FilmRow, "report": ReportRow}

@@ -15,17 +15,18 @@ from typing import Any
 import matplotlib.figure
 import numpy as np
 
+from vision.analyze import ADULT_FROM_YEARS
 from vision.errors import ModelVerificationError, UnreadableImageError
 from vision.files import decoded
-from vision.gate import GATE, Gate
-from vision.gate_header import header_rejection, stated_view
-from vision.gate_pixels import pixel_rejection
+from vision.gate import GATE, Gate, Verdict, without_network
+from vision.gate_header import stated_view
 from vision.measure import quality_of
 from vision.radiograph import Radiograph
-from vision.result import Rejection
 from vision.technique import Technique
 
 _THREADS = 2
+_MISTAKES = ("rotated", "inverted", "partial")
+"""Codes of rejections that say how a chest film is shown wrongly."""
 
 
 def quality_table(paths: Iterable[Path]) -> list[dict[str, Any]]:
@@ -34,7 +35,9 @@ def quality_table(paths: Iterable[Path]) -> list[dict[str, Any]]:
     file, readable, bytes; code and reason where it is refused
     rows, columns, bits, modality, body_part, view, age_known, sex_known, metadata, colour
     the measures of `vision.measure.quality_of`
-    inverted      whether the gate takes its greyscale for inverted; None where the gate did not look
+    rotated, inverted, partial  whether the gate takes it for turned, inverted or cut; None where it did not look
+    chest, distance  how much the gate takes it for a chest film, 0-1, and how far it is from those it knows
+    age_group     adult or paediatric; None where the age is not known
     gate          accepted, or the code of its rejection
     duplicate_of  the first file with the same bytes
     """
@@ -92,7 +95,8 @@ def _unread(path: Path, error: UnreadableImageError) -> dict[str, Any]:
 
 def _read(path: Path, film: Radiograph, gate: Gate | None) -> dict[str, Any]:
     view, _ = stated_view(film, Technique())
-    rejection, inverted = _judged(film, gate)
+    verdict = gate.judge(film, Technique()) if gate is not None else without_network(film, Technique())
+    rejection = verdict.rejection
     return {
         "file": str(path),
         "readable": True,
@@ -108,20 +112,30 @@ def _read(path: Path, film: Radiograph, gate: Gate | None) -> dict[str, Any]:
         "body_part": film.body_part,
         "view": view,
         "age_known": film.age_years is not None,
+        "age_group": _age_group(film.age_years),
         "sex_known": film.sex is not None,
         "colour": round(film.colour, 4),
-        "inverted": inverted,
+        **_seen(verdict),
         **quality_of(film),
     }
 
 
-def _judged(film: Radiograph, gate: Gate | None) -> tuple[Rejection | None, bool | None]:
-    if gate is None:
-        return header_rejection(film, Technique()) or pixel_rejection(film), None
-    verdict = gate.judge(film, Technique())
-    if verdict.sight is None:
-        return verdict.rejection, None
-    return verdict.rejection, verdict.rejection is not None and verdict.rejection.code == "inverted"
+def _age_group(years: float | None) -> str | None:
+    if years is None:
+        return None
+    return "adult" if years >= ADULT_FROM_YEARS else "paediatric"
+
+
+def _seen(verdict: Verdict) -> dict[str, Any]:
+    sight = verdict.sight
+    if sight is None:
+        return dict.fromkeys((*_MISTAKES, "chest", "distance"))
+    code = None if verdict.rejection is None else verdict.rejection.code
+    return {
+        **{mistake: mistake == code for mistake in _MISTAKES},
+        "chest": round(sight.kinds["chest"], 4),
+        "distance": round(sight.distance, 4),
+    }
 
 
 def _verdicts(axes: Any, rows: list[dict[str, Any]]) -> None:

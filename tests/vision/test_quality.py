@@ -42,6 +42,9 @@ def test_a_chest_film_is_accepted_and_described(rows):
     assert chest["gate"] == "accepted"
     assert (chest["rows"], chest["columns"], chest["bits"], chest["modality"]) == (1955, 1841, 15, "CR")
     assert (chest["view"], chest["age_known"], chest["sex_known"], chest["inverted"]) == ("PA", True, True, False)
+    assert (chest["age_group"], chest["rotated"], chest["partial"]) == ("adult", False, False)
+    assert chest["chest"] > 0.5
+    assert 0 < chest["distance"] < 1
 
 
 def test_the_same_bytes_again_are_a_duplicate_of_the_first(rows):

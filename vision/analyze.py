@@ -28,7 +28,7 @@ from vision.findings import above_cut_off, findings_of, strength_of, to_show
 from vision.gate import Verdict, without_network
 from vision.measure import quality_of
 from vision.measure_anatomy import measurements_of
-from vision.places import InService, Place, anatomy_place, encoder_place, gate_place
+from vision.places import PREFIX, InService, Place, anatomy_place, encoder_place, gate_place
 from vision.radiograph import Radiograph
 from vision.result import Embedding, ImagingResult, ModelRef, Population, Region
 from vision.subject import MODEL_OF, Subject, subject_of
@@ -40,8 +40,6 @@ ADULT_FROM_YEARS = 18.0
 EVERY_FINDING = "every_finding"
 """Stands in `not_applicable` for the findings of a model whose card cannot be read."""
 OPACITY_FINDING = "lung_opacity"
-_PREFIX = "vision-"
-"""Of the ids of models; the rest names the folder."""
 _SIDES = {"L": "left", "R": "right"}
 _POPULATIONS: tuple[Literal["adult", "paediatric"], ...] = ("adult", "paediatric")
 
@@ -67,7 +65,7 @@ class Analyzer:
         in_service: Iterable[InService] = (),
         models: Path = MODELS,
     ) -> None:
-        wanted = {entry.id.removeprefix(_PREFIX): entry for entry in in_service}
+        wanted = {entry.id.removeprefix(PREFIX): entry for entry in in_service}
         self._prevalence = dict(prevalence or {})
         self._inference = threading.Lock()
         self._gate, self._gate_place = gate_place(models / "gate", threads)

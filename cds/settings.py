@@ -79,7 +79,7 @@ class Settings(BaseSettings):
     )
     api_roles: dict[str, tuple[Role, ...]] = Field(
         default_factory=dict,
-        description="Name of a key -> its roles: clinician, radiologist, engineer, auditor; none named: every key has "
+        description="Name of a key -> its roles: clinician, radiologist, remote_reader, engineer, auditor; none named: every key has "
         'all. Example: {"ward": ["clinician"]}',
     )
     clinicians_judge: bool = Field(
@@ -116,6 +116,14 @@ class Settings(BaseSettings):
     )
     webhook_private_addresses: bool = Field(
         default=False, description="Whether those hosts may resolve to private addresses. Example: true"
+    )
+    fhir_clients: dict[str, str] = Field(
+        default_factory=dict,
+        description="FHIR base from which prefetch is fetched with a token of our own -> our client id there. "
+        'Example: {"https://ehr/fhir": "roentgen-backend"}',
+    )
+    fhir_client_key: Path | None = Field(
+        default=None, description="Private JWK (EC P-384 or RSA) that signs for it. Example: /etc/roentgen/client.jwk"
     )
     smart_clients: dict[str, str] = Field(
         default_factory=dict,

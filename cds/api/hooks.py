@@ -18,6 +18,7 @@ from cds.audit import note_access
 from cds.codes import FindingCodes
 from cds.fhir import Issue, operation_outcome
 from cds.hooks.answering import Answering
+from cds.hooks.backend import BackendTokens, client_key
 from cds.hooks.errors import HookError, TokenError
 from cds.hooks.extension import lean
 from cds.hooks.feedback import read_feedback
@@ -52,6 +53,11 @@ def mount_hooks(app: FastAPI, service: Service) -> None:
         """Tell what became of cards; the same feedback may come again."""
         return await hooks.run(request, lambda: hooks.feedback(service_id, request))
 
+    @app.get("/.well-known/jwks.json", tags=["CDS Hooks"])
+    def our_keys() -> dict[str, Any]:
+        """Return our public keys, as FHIR servers register them for SMART Backend Services."""
+        return hooks.client_key.public_set() if hooks.client_key else {"keys": []}
+
 
 class _Hooks:
     """The parts that the routes share, made when first used."""
@@ -61,12 +67,16 @@ class _Hooks:
         settings = service.settings
         self._services = configured_services(service.configs.services())
         self._tokens = TokenVerifier(settings.jwt_issuers, settings.base_url, lambda: service.database)
+        self.client_key = client_key(settings)
 
     @cached_property
     def _answering(self) -> Answering:
         service, settings = self._service, self._service.settings
         fetcher = FhirFetcher(
-            settings.fhir_hosts, private=settings.fhir_private_addresses, budget_ms=settings.fhir_budget_ms
+            settings.fhir_hosts,
+            private=settings.fhir_private_addresses,
+            budget_ms=settings.fhir_budget_ms,
+            backend=BackendTokens(settings.fhir_clients, self.client_key) if self.client_key else None,
         )
         return Answering(
             self._services,

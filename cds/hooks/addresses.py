@@ -48,6 +48,16 @@ class Pinned:
             extensions={"sni_hostname": self.base.host},
         )
 
+    def post(self, client: httpx.AsyncClient, url: httpx.URL, form: dict[str, str]) -> httpx.Request:
+        """Return a POST of a form to an address of this server, bound to the checked address."""
+        return client.build_request(
+            "POST",
+            url.copy_with(host=self.address),
+            data=form,
+            headers={"Host": url.netloc.decode("ascii"), "Accept": "application/json"},
+            extensions={"sni_hostname": self.base.host},
+        )
+
     def is_origin_of(self, url: httpx.URL) -> bool:
         """Whether an address lies on this very server."""
         return (url.scheme, url.host, port_of(url), url.userinfo) == (

@@ -15,6 +15,7 @@ import httpx
 from pydantic_core import from_json
 
 from cds.hooks.addresses import Pinned, Resolve, pin, resolve
+from cds.hooks.backend import BackendTokens
 from cds.hooks.errors import AddressRefusedError
 from fusion import resources_of
 
@@ -36,6 +37,7 @@ class FhirFetcher:
 
     budget_ms  time for everything that one call fetches
     transport  of httpx and `resolver`, for tests
+    backend    tokens of our own, where a call brings none
     """
 
     def __init__(
@@ -46,12 +48,14 @@ class FhirFetcher:
         budget_ms: int,
         transport: httpx.AsyncBaseTransport | None = None,
         resolver: Resolve = resolve,
+        backend: BackendTokens | None = None,
     ) -> None:
         self._hosts = frozenset(hosts)
         self._private = private
         self._seconds = budget_ms / 1000
         self._transport = transport
         self._resolver = resolver
+        self._backend = backend
         self._tls = ssl.create_default_context()
 
     async def fetch(self, server: str, token: str | None, wanted: Mapping[str, str]) -> dict[str, Fetched]:
@@ -62,7 +66,8 @@ class FhirFetcher:
         got = {key: Fetched(problem="timed_out") for key in wanted}
         try:
             async with asyncio.timeout(self._seconds):
-                pinned = await pin(server, hosts=self._hosts, private=self._private, resolver=self._resolver)
+                pinned = await self._pinned(server)
+                token = token or await self._own_token(server)
                 async with self._client(token) as client, asyncio.TaskGroup() as tasks:
                     for key, address in wanted.items():
                         tasks.create_task(self._follow(client, pinned, address, got[key]))
@@ -71,6 +76,15 @@ class FhirFetcher:
         except TimeoutError:
             pass
         return got
+
+    async def _pinned(self, server: str) -> Pinned:
+        return await pin(server, hosts=self._hosts, private=self._private, resolver=self._resolver)
+
+    async def _own_token(self, server: str) -> str | None:
+        if self._backend is None:
+            return None
+        async with self._client(None) as client:
+            return await self._backend.token(server, client, self._pinned)
 
     def _client(self, token: str | None) -> httpx.AsyncClient:
         headers = {"Accept": "application/fhir+json", "Accept-Encoding": "identity"}

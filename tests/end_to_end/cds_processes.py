@@ -66,9 +66,13 @@ def run_demo_once(folder: Path) -> DemoRun:
 
 @dataclass
 class Served:
-    """A `cds serve` of its own; it can be killed and started again on the same data."""
+    """A `cds serve` of its own; it can be killed and started again on the same data.
+
+    more  settings beside those that every test has
+    """
 
     folder: Path
+    more: dict[str, Any] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
 
@@ -77,9 +81,8 @@ class Served:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        settings = environment(
-            data_dir=self.folder / "data", port=self.port, api_keys=f'{{"tests": "{KEY}"}}', log_level="warning"
-        )
+        given = {"data_dir": self.folder / "data", "port": self.port, "api_keys": f'{{"tests": "{KEY}"}}'}
+        settings = environment(**{**given, "log_level": "warning", **self.more})
         command = [sys.executable, "-m", "cds", "serve"]
         with (self.folder / "log.jsonl").open("ab") as log:
             self.process = subprocess.Popen(command, env=settings, stderr=log, cwd=self.folder, start_new_session=True)
@@ -110,9 +113,9 @@ class Served:
 
 
 @contextlib.contextmanager
-def served(folder: Path) -> Iterator[Served]:
+def served(folder: Path, **more: Any) -> Iterator[Served]:
     """A running service, killed at the end."""
-    service = Served(folder)
+    service = Served(folder, more)
     try:
         service.start()
         yield service

@@ -4,8 +4,8 @@
 
 The film is `RG1_J2KI.dcm` of the package pydicom-data (JPEG 2000). In one process and one run, in turn for each film:
 the whole path (arrival synced to disk, queue, worker, result committed), reading the same bytes as the worker does, and
-analysing what was read. The copies differ in SOPInstanceUID, so that each is a film of its own. Memory is the peak of the process, and of
-one that has loaded the same models and done nothing, by the kernel's count.
+analysing what was read. The copies differ in SOPInstanceUID, so that each is a film of its own. Memory is the peak of
+the process, and of one that has loaded the same models and done nothing, by the kernel's count.
 """
 
 from __future__ import annotations

@@ -14,13 +14,27 @@ from numpy.typing import NDArray
 torch = pytest.importorskip("torch", reason="training needs the `train` extra")
 pytest.importorskip("monai", reason="training needs the `train` extra")
 
+from vision.anatomy import AnatomyModel  # noqa: E402
 from vision.encode import Encoder  # noqa: E402
+from vision.evaluation import evaluate  # noqa: E402
 from vision.evaluation.films import folds_of  # noqa: E402
+from vision.evaluation.outlines import (  # noqa: E402
+    BACKGROUND,
+    HEART,
+    LEFT_OF_PICTURE,
+    NOT_LUNG,
+    RIGHT_OF_PICTURE,
+    OutlinedFilms,
+)
 from vision.prepare import Preparation, prepared  # noqa: E402
+from vision.training.anatomy import finish  # noqa: E402
+from vision.training.anatomy_augment import OutlineAugmentation, mirrored  # noqa: E402
+from vision.training.anatomy_train import AnatomyRecipe, outline_loss, outline_set  # noqa: E402
+from vision.training.anatomy_train import train_fold as train_outlines  # noqa: E402
 from vision.training.augment import Augmentation  # noqa: E402
 from vision.training.datasets import PLACE_SIDE, STORED_SIDE, FilmSet  # noqa: E402
 from vision.training.export import OUTPUTS, export  # noqa: E402
-from vision.training.network import ChestNetwork, ExportedEnsemble  # noqa: E402
+from vision.training.network import BLOCKS, ChestNetwork, ExportedEnsemble, Trunk  # noqa: E402
 from vision.training.run import train_model  # noqa: E402
 from vision.training.schedule import checkpoint_of  # noqa: E402
 from vision.training.train import Recipe, load_fold, train_fold  # noqa: E402
@@ -156,7 +170,81 @@ class TestTrainModel:
         assert said[-1].startswith("serves")
 
 
+def own_folder(folder: Path, count: int = 44, column: str = "fracture") -> Path:
+    """Return a hospital's own folder; the broken ones are brighter."""
+    (folder / "images").mkdir(parents=True)
+    rows = [f"file,patient,{column},sex"]
+    for number in range(count):
+        broken = number % 2
+        picture = np.random.default_rng(number).integers(60 * broken, 160 + 60 * broken, (96, 96), np.uint8)
+        cv2.imwrite(str(folder / "images" / f"{number}.png"), picture)
+        rows.append(f"{number}.png,p{number},{broken},{'FM'[number // 2 % 2]}")
+    (folder / "labels.csv").write_text("\n".join(rows), "utf-8")
+    return folder
+
+
+class TestOwnFilms:
+    def test_a_hospital_s_own_set_ends_in_a_folder_that_serves_or_says_why_not(self, tmp_path: Path) -> None:
+        data, steps = own_folder(tmp_path / "data"), set[tuple[int, int]]()
+        card = train_model(
+            "fracture",
+            data,
+            tmp_path / "out",
+            say=lambda line: None,
+            epochs=1,
+            workers=1,
+            progress=lambda done, whole: steps.add((done, whole)),
+        )
+        loaded = Encoder.load(tmp_path / "out", threads=1).card
+        assert (loaded.id, loaded.enabled, loaded.licence) == (
+            "vision-fracture",
+            True,
+            "the site's own; not for others",
+        )
+        assert "fewer than 40" in loaded.tried["fracture"]
+        assert max(done for done, _ in steps) <= max(whole for _, whole in steps)
+        figures = evaluate(data, model=tmp_path / "out")["fracture"]
+        assert figures["out_of_fold"]
+        assert figures["findings"]["fracture"]["auroc"] == card["metrics"]["fracture"]["auroc"]
+
+    @pytest.mark.parametrize(("count", "column"), [(12, "fracture"), (44, "telepathy")])
+    def test_films_that_are_too_few_or_have_no_label_of_the_task_are_refused(
+        self, tmp_path: Path, count: int, column: str
+    ) -> None:
+        data = own_folder(tmp_path / "data", count, column)
+        with pytest.raises(ValueError, match="fracture"):
+            train_model("fracture", data, tmp_path / "out", say=print)
+
+    def test_trunk_of_which_nothing_is_trained_is_shared_whole(self) -> None:
+        trunk = Trunk(fixed=BLOCKS)
+        network = ChestNetwork(1, boxed=False, trunk=trunk).eval()
+        trained = {name for name, weights in network.named_parameters() if weights.requires_grad}
+        assert trained == {"head.weight", "head.bias", "place.weight", "place.bias"}
+        whole = ChestNetwork(1, boxed=False).eval()
+        images = torch.rand(1, 3, 64, 64)
+        with torch.inference_mode():
+            features = [each.late(each.early(images)) for each in (network, whole)]
+        assert torch.allclose(*features, atol=1e-5)
+
+    def test_cut_trunk_has_a_finer_map(self) -> None:
+        with torch.inference_mode():
+            network = ChestNetwork(1, boxed=True, trunk=Trunk(blocks=11)).eval()
+            assert network.late(network.early(torch.rand(1, 3, 64, 64))).shape == (1, 112, 4, 4)
+
+
 class TestExport:
+    def test_int8_weights_take_half_the_space_and_give_nearly_the_same(self, tmp_path: Path) -> None:
+        members = [ChestNetwork(1, boxed=False).eval()]
+        film = prepared(np.random.default_rng(0).random((90, 80), np.float32), Preparation(size=64))[None]
+        found = []
+        for name, small in (("fp16", False), ("int8", True)):
+            export(members, 64, tmp_path / name, small=small)
+            found.append(openvino.Core().compile_model(tmp_path / name / "model.xml", "CPU")(film)["logits"])
+        sizes = [(tmp_path / name / "model.bin").stat().st_size for name in ("fp16", "int8")]
+        assert sizes[1] < 0.65 * sizes[0]
+        scores = [1 / (1 + np.exp(-logits)) for logits in found]
+        assert scores[1] == pytest.approx(scores[0], abs=0.02)
+
     def test_exported_weights_give_what_the_networks_give(self, tmp_path: Path) -> None:
         members = [ChestNetwork(2, boxed=True).eval(), ChestNetwork(2, boxed=True).eval()]
         export(members, 64, tmp_path)
@@ -192,3 +280,74 @@ class TestExport:
             assert network(torch.rand(1, 3, 64, 64)).shape == (1, 2)
             whole = network.head(features.mean((2, 3)))
             assert network.pooled(network.maps(features))[0].tolist() == pytest.approx(whole[0].tolist(), abs=1e-4)
+
+
+class TestAnatomy:
+    def test_the_heart_is_not_asked_for_where_it_was_not_outlined(self) -> None:
+        maps = torch.full((1, 32, 32), NOT_LUNG, dtype=torch.uint8)
+        maps[:, 4:20, 4:12] = LEFT_OF_PICTURE
+        said = torch.full((1, 4, 16, 16), -6.0)
+        said[:, 0] = 6
+        heart = said.clone()
+        heart[:, 3, 10:, 8:] = 12
+        assert outline_loss(heart, maps) == pytest.approx(float(outline_loss(said, maps)), abs=1e-3)
+        known = torch.where(maps == NOT_LUNG, BACKGROUND, maps)
+        assert outline_loss(heart, known) > outline_loss(said, known) + 0.5
+
+    def test_a_better_outline_costs_less(self) -> None:
+        maps = torch.zeros((1, 32, 32), dtype=torch.uint8)
+        maps[:, 4:20, 4:12] = LEFT_OF_PICTURE
+        right, none = torch.zeros(1, 4, 32, 32), torch.zeros(1, 4, 32, 32)
+        right.scatter_(1, maps[:, None].long(), 8.0)
+        none[:, 0] = 8
+        assert outline_loss(right, maps) < 0.2 * outline_loss(none, maps)
+
+    def test_in_a_mirrored_film_the_lungs_change_their_names(self) -> None:
+        labels = np.array([[LEFT_OF_PICTURE, BACKGROUND, HEART, RIGHT_OF_PICTURE, NOT_LUNG]], np.uint8)
+        expected = [[NOT_LUNG, LEFT_OF_PICTURE, HEART, BACKGROUND, RIGHT_OF_PICTURE]]
+        assert mirrored(labels).tolist() == expected
+
+    def test_the_outline_moves_with_the_film(self) -> None:
+        film = np.zeros((96, 96), np.uint8)
+        film[20:70, 15:45] = 200
+        labels = np.where(film > 0, LEFT_OF_PICTURE, BACKGROUND).astype(np.uint8)
+        augment = OutlineAugmentation(Preparation(size=96), 3)
+        overlaps = []
+        for _ in range(20):
+            image, moved = augment(film, labels)
+            assert set(np.unique(moved)) <= {BACKGROUND, LEFT_OF_PICTURE, RIGHT_OF_PICTURE}
+            lung = moved != BACKGROUND
+            bright = image[0] > (image[0][lung].mean() + image[0][~lung].mean()) / 2 if lung.any() else lung
+            overlaps.append((bright & lung).sum() / max((bright | lung).sum(), 1))
+        assert np.median(overlaps) > 0.75
+
+    def test_a_run_ends_in_a_folder_that_serves_and_goes_on_where_it_was_cut_off(self, tmp_path: Path) -> None:
+        recipe = AnatomyRecipe(size=64, folds=2, epochs=2, batch=2, rates=(("jsrt", 1.0), ("shenzhen", 1.0)))
+        outlined = drawn_outlines(tmp_path / "films")
+        checkpoints = tmp_path / "checkpoints"
+        films = outline_set(outlined, recipe)
+        train_outlines(films, replace(recipe, epochs=1), 0, checkpoints)
+        steps: list[int] = []
+        train_outlines(films, recipe, 0, checkpoints, progress=lambda step, *_: steps.append(step))
+        assert steps == list(range(steps[-1] // 2 + 1, steps[-1] + 1))
+        train_outlines(films, recipe, 1, checkpoints)
+        card = finish(outlined, recipe, checkpoints, tmp_path / "model", {}, lambda _: None)
+        assert AnatomyModel.load(tmp_path / "model", threads=1).card == card
+        assert (card.members, card.metrics["jsrt"]["films"]) == (2, 4)
+
+
+def drawn_outlines(folder: Path) -> OutlinedFilms:
+    """Return four drawn films of each source with the outlines of their lungs."""
+    folder.mkdir()
+    images, masks = [], []
+    for number in range(8):
+        film, mask = np.full((64, 64), 200, np.uint8), np.zeros((64, 64), np.uint8)
+        film[10:50, 8:28], film[10:50, 36:56] = 60, 60
+        mask[10:50, 8:28], mask[10:50, 36:56] = (1, 2) if number < 4 else (1, 1)
+        film[number, number] = 255
+        images.append(folder / f"{number}.png")
+        masks.append(folder / f"{number}m.png")
+        cv2.imwrite(str(images[-1]), film)
+        cv2.imwrite(str(masks[-1]), mask)
+    sources = np.array(["jsrt"] * 4 + ["shenzhen"] * 4)
+    return OutlinedFilms(tuple(images), tuple(masks), sources, np.array([f"film:{number}" for number in range(8)]))

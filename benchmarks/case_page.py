@@ -23,7 +23,7 @@ _CHROMIUM = "/usr/bin/chromium"
 _READY = """() => new Promise((resolve) => {
   const look = () => {
     const film = document.getElementById("film");
-    const ready = document.documentElement.dataset.ready && film && film.complete && film.naturalWidth > 0;
+    const ready = document.documentElement?.dataset.ready && film && film.complete && film.naturalWidth > 0;
     if (ready) resolve([performance.now(), performance.getEntriesByType("navigation")[0].responseEnd]);
     else setTimeout(look, 5);
   };

@@ -9,12 +9,13 @@ import re
 from collections.abc import Collection
 from typing import Literal
 
-Role = Literal["clinician", "radiologist", "engineer", "auditor"]
-Permission = Literal["read", "submit", "assess", "judge", "operate", "audit"]
+Role = Literal["clinician", "radiologist", "remote_reader", "engineer", "auditor"]
+Permission = Literal["read", "submit", "assess", "judge", "opine", "operate", "audit"]
 
 ROLES: dict[Role, frozenset[Permission]] = {
     "clinician": frozenset({"read", "submit", "assess"}),
-    "radiologist": frozenset({"read", "submit", "assess", "judge"}),
+    "radiologist": frozenset({"read", "submit", "assess", "judge", "opine"}),
+    "remote_reader": frozenset({"opine"}),
     "engineer": frozenset({"submit", "assess", "operate"}),
     "auditor": frozenset({"audit"}),
 }
@@ -25,9 +26,12 @@ _ROUTES: tuple[tuple[str, str, Permission | None], ...] = (
     (r".*", r"/api/v1/audit/.*", "audit"),
     (r".*", r"/api/v1/(subscriptions|events)(/.*)?", "operate"),
     (r"GET", r"/api/v1/(models|scores)", _ANYONE_WITH_A_ROLE),
+    (r"GET", r"/(monitoring|tour(/.*)?)", _ANYONE_WITH_A_ROLE),
+    (r"GET", r"/opinions/.*", "opine"),
+    (r"POST", r"/api/v1/opinions/.*", "opine"),
     (r"POST", r"/api/v1/(studies|reports)", "submit"),
     (r"POST", r"/dicom-web/.*", "submit"),
-    (r"POST", r"/api/v1/(studies/\{[a-z_]+\}|reports/\{[a-z_]+\}|opinions/\{[a-z_]+\})/.+", "judge"),
+    (r"POST", r"/api/v1/(studies/\{[a-z_]+\}|reports/\{[a-z_]+\})/.+", "judge"),
     (r"POST", r"/api/v1/(risk|reports:extract|scores/.+)", "assess"),
     (r"POST", r"/fhir/.*/_search", "read"),
     (r"GET", r".*", "read"),

@@ -261,6 +261,7 @@ def test_a_second_opinion_shows_neither_identity_nor_date_nor_findings_and_is_an
     asked = planted.client.post(address, json={"question": "Is the mass calcified?"}).json()
     page = planted.client.get(f"/opinions/{asked['id']}").text
     assert "Is the mass calcified?" in page
+    assert "/monitoring" not in page
     for secret in (RECORD_NUMBER, "Musterfrau", planted.film_id, planted.case_id, "2026", "lung_mass", "0.91"):
         assert secret not in page, secret
     picture = planted.client.get(f"/opinions/{asked['id']}/film.png")

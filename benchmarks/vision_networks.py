@@ -75,7 +75,7 @@ def compared(data: Path) -> dict[str, Any]:
     encoder = Encoder.load(MODELS / "adult", threads=1)
     spent = cost(encoder)
     films = _of_label(adult_films(data))
-    cases = cases_of(films, unseen_logits(encoder, films), LABEL, encoder.card.members)
+    cases = cases_of(films, unseen_logits(encoder, films), LABEL, encoder.card.folds)
     probe = probed(imagenet_features(films, encoder.card.preparation.size), cases)
     whole, draws = np.ones((1, len(probe))), resampled(cases.patients)
     gain = [auroc(cases.outcome, cases.logits, w) - auroc(cases.outcome, probe, w) for w in (whole, draws)]

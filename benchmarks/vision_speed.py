@@ -7,7 +7,7 @@
 
 `networks` builds the ensemble of the adult model in torch, exports it as `cds train` does, and times both on the same
 film in turn; weights are those of ImageNet with heads drawn at random, since a model folder holds no torch weights. The
-packaged model is timed beside them. `batches` times the packaged model with several films at a time. `folder` and
+packaged model is timed beside them. `batches` times the paediatric model with several films at a time. `folder` and
 `memory` analyse files as `cds analyze` does; without DIR they are copies of the JPEG 2000 film of 1955 x 1841 in
 pydicom-data. `memory` reads the resident memory after every 50 films and gives its slope over the last four fifths.
 """
@@ -33,7 +33,8 @@ from pydicom.data import get_testdata_file
 from vision import Analyzer, Technique, analyze_files
 from vision.analyze import MODELS
 from vision.card import read_card
-from vision.prepare import golden_film, prepared
+from vision.prepare import golden_film, views
+from vision.result import Box
 
 FILM = "RG1_J2KI.dcm"
 EVERY = 50
@@ -54,12 +55,13 @@ def networks(threads: int) -> dict[str, Any]:
     with torch.no_grad():  # members that are equal would be run as one
         for weights in (p for member in members for p in member.parameters() if p.requires_grad):
             weights.mul_(1 + 0.02 * torch.randn_like(weights))
-    eager = ExportedEnsemble(members).eval()
+    count = len(card.preparation.regions)
+    eager = ExportedEnsemble(members, count).eval()
     with tempfile.TemporaryDirectory() as folder:
-        export(members, card.preparation.size, Path(folder))
+        export(members, card.preparation.size, Path(folder), views=count)
         exported = _compiled(Path(folder), threads)
     packaged = _compiled(MODELS / "adult", threads)
-    film = prepared(golden_film(512), card.preparation)[None]
+    film = views(golden_film(512), card.preparation, Box(x0=0.15, y0=0.1, x1=0.85, y1=0.8))
     tensor = torch.from_numpy(film)
     with torch.inference_mode():
         difference = np.abs(_scores(eager(tensor)[0].numpy()) - _scores(exported(film)["logits"])).max()
@@ -80,12 +82,12 @@ def networks(threads: int) -> dict[str, Any]:
 
 
 def batches(threads: int) -> dict[str, Any]:
-    """Return milliseconds per film of the adult model by how many films it takes at a time."""
-    size = read_card(MODELS / "adult").preparation.size
-    film = prepared(golden_film(512), read_card(MODELS / "adult").preparation)[None]
+    """Return milliseconds per film of the paediatric model by how many films it takes at a time."""
+    preparation = read_card(MODELS / "paediatric").preparation
+    size, film = preparation.size, views(golden_film(512), preparation)
     work: dict[str, Callable[[], Any]] = {}
     for count in (1, 2, 4, 8):
-        model = openvino.Core().read_model(MODELS / "adult" / "model.xml")
+        model = openvino.Core().read_model(MODELS / "paediatric" / "model.xml")
         model.reshape([count, 3, size, size])
         compiled = openvino.Core().compile_model(model, "CPU", _settings(threads))
         many = np.repeat(film, count, 0)

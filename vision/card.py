@@ -95,7 +95,8 @@ class ModelCard(CardOfWeights):
     labels       finding keys in the order of the network's logits
     served       those that may be served, a subset
     tried        why each of the others is not
-    members      networks in the ensemble; member k has not seen the patients of fold k
+    members      networks in the ensemble, those of each view together; member k of n folds has not seen the patients of
+                 fold k modulo n
     calibration  per label, fitted on logits of patients that the member had not seen
     prevalence   per label, of the films the calibration was fitted on
     thresholds   per served label with a cut-off: value (a score), operating_point, sensitivity and specificity there
@@ -117,6 +118,11 @@ class ModelCard(CardOfWeights):
     metrics: dict[str, dict[str, Any]]
     subgroups: dict[str, dict[str, Any]]
     golden: Golden
+
+    @property
+    def folds(self) -> int:
+        """Into how many parts patients were split."""
+        return self.members // len(self.preparation.regions)
 
     @model_validator(mode="after")
     def _holds_together(self) -> ModelCard:

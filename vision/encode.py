@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from vision.card import ModelCard, read_card, verify_files, verify_golden
 from vision.errors import ModelVerificationError
-from vision.prepare import WHOLE_FILM, golden_film, prepared
+from vision.prepare import golden_film, views
 from vision.result import Box
 
 FILM_GRID = 16
-"""Side of the grid on which the map of a part of a film is laid over the film."""
+"""Side of the grid on which maps of several views are laid over the film."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,11 @@ class Encoder:
         pixels  float32 [H, W], 0-1, air dark, the whole film
         lungs   box around both lungs, for a network that looks at them; None: they were not found
         """
-        outputs = self._model(prepared(pixels, self._preparation, lungs)[None])
+        outputs = self._model(views(pixels, self._preparation, lungs))
         logits, maps, embedding = (np.array(outputs[number][0], np.float32) for number in range(3))
-        maps = on_film(maps, self._preparation.part(lungs))
+        if self._preparation.sees_lungs:
+            parts = self._preparation.parts(lungs)
+            maps = np.stack([on_film(map_, parts[m // self._card.folds]) for m, map_ in enumerate(maps)])
         values = dict(zip(self._card.labels, map(float, logits.mean(0)), strict=True))
         return Encoding(
             logits=values,
@@ -98,24 +100,14 @@ class Encoder:
 
 
 def on_film(maps: NDArray[np.float32], part: Box) -> NDArray[np.float32]:
-    """Return maps [M, K, h, w] of a part of a film as maps of the whole film; beyond the part, nothing unusual is seen.
+    """Return maps [K, h, w] of a part of a film as maps of the whole film, on a grid of `FILM_GRID`.
 
-    Those of a part come on a grid of `FILM_GRID`, those of the whole film stay as they are.
+    Beyond the part, nothing unusual is seen.
     """
-    if part == WHOLE_FILM:
-        return maps
-    members, labels, height, width = maps.shape
+    height, width = maps.shape[1:]
     centres = (np.arange(FILM_GRID, dtype=np.float32) + 0.5) / FILM_GRID
-    x = (centres - part.x0) / (part.x1 - part.x0)
-    y = (centres - part.y0) / (part.y1 - part.y0)
+    x, y = (centres - part.x0) / (part.x1 - part.x0), (centres - part.y0) / (part.y1 - part.y0)
     columns, rows = np.meshgrid(x * width - 0.5, y * height - 0.5)
-    outside = ~((y >= 0) & (y <= 1))[:, None] | ~((x >= 0) & (x <= 1))[None]
-    whole = np.empty((members, labels, FILM_GRID, FILM_GRID), np.float32)
-    for member in range(members):
-        for label in range(labels):
-            seen = maps[member, label]
-            whole[member, label] = cv2.remap(
-                seen, columns.astype(np.float32), rows.astype(np.float32), cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE
-            )
-            whole[member, label][outside] = np.median(seen)
-    return whole
+    outside = ((y < 0) | (y > 1))[:, None] | ((x < 0) | (x > 1))[None]
+    whole = [cv2.remap(seen, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for seen in maps]
+    return np.where(outside, np.median(maps, (1, 2))[:, None, None], np.stack(whole)).astype(np.float32)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from vision.result import Box
 
+Region = Literal["film", "lungs"]
 WHOLE_FILM = Box(x0=0.0, y0=0.0, x1=1.0, y1=1.0)
 IMAGENET_MEAN = (0.498, 0.498, 0.498)
 IMAGENET_STD = (0.502, 0.502, 0.502)
@@ -26,8 +27,9 @@ class Preparation:
     size  side of the square input in pixels; the region is scaled to it whole, so a fraction of the input is the same
           fraction of the region
     mean, std  per channel, for pixels 0-1 (EfficientNet-lite: 127/255 and 128/255)
-    low, high  percentiles of that region that become 0 and 1, so that exposure and windowing matter less
-    region  film: all of it; lungs: what lies around them, so that framing matters less and lungs are seen larger
+    low, high  percentiles of a region that become 0 and 1, so that exposure and windowing matter less
+    regions  what the networks look at, one view each: film, all of it; lungs, what lies around them, so that framing
+             matters less and lungs are seen larger
     margin  around the lungs, as a share of the width and height of the box around them
     """
 
@@ -36,13 +38,14 @@ class Preparation:
     std: tuple[float, float, float] = IMAGENET_STD
     low: float = 0.5
     high: float = 99.5
-    region: Literal["film", "lungs"] = "film"
+    regions: tuple[Region, ...] = ("film",)
     margin: float = 0.1
 
     @classmethod
     def from_card(cls, section: dict[str, Any]) -> Preparation:
         """Return the preparation that a model.yaml describes. Raises TypeError on an unknown field."""
-        return cls(**{**section, "mean": tuple(section["mean"]), "std": tuple(section["std"])})
+        listed = {name: tuple(value) for name, value in section.items() if isinstance(value, (list, tuple))}
+        return cls(**{**section, **listed})
 
     def as_card(self) -> dict[str, Any]:
         card: dict[str, Any] = {
@@ -52,16 +55,19 @@ class Preparation:
             "low": self.low,
             "high": self.high,
         }
-        return card if self.region == "film" else {**card, "region": self.region, "margin": self.margin}
+        return {**card, "regions": list(self.regions), "margin": self.margin} if self.sees_lungs else card
 
-    def part(self, lungs: Box | None) -> Box:
-        """Return the part of a film that the network sees.
+    @property
+    def sees_lungs(self) -> bool:
+        return "lungs" in self.regions
 
-        lungs  box around both lungs; None: not found, so the network sees the whole film
+    def parts(self, lungs: Box | None) -> tuple[Box, ...]:
+        """Return the part of a film in each view.
+
+        lungs  box around both lungs; None: not found, so every view is of the whole film
         """
-        if self.region == "film" or lungs is None:
-            return WHOLE_FILM
-        return widened(lungs, self.margin)
+        around = WHOLE_FILM if lungs is None else widened(lungs, self.margin)
+        return tuple(around if region == "lungs" else WHOLE_FILM for region in self.regions)
 
 
 def stretched(pixels: NDArray[np.float32], preparation: Preparation) -> NDArray[np.float32]:
@@ -108,13 +114,17 @@ def cut(pixels: NDArray[Any], part: Box) -> NDArray[Any]:
     return pixels[top : max(round(part.y1 * height), top + 1), left : max(round(part.x1 * width), left + 1)]
 
 
-def prepared(pixels: NDArray[np.float32], preparation: Preparation, lungs: Box | None = None) -> NDArray[np.float32]:
-    """Return the network input (3 x size x size) of a film (H x W, 0-1, air dark).
-
-    lungs  box around both lungs, for a network that looks at them
-    """
-    pixels = cut(pixels, preparation.part(lungs))
+def prepared(pixels: NDArray[np.float32], preparation: Preparation) -> NDArray[np.float32]:
+    """Return the network input (3 x size x size) of a film (H x W, 0-1, air dark), or of a part of one."""
     return normalised(stretched(resized(pixels, preparation.size), preparation), preparation)
+
+
+def views(pixels: NDArray[np.float32], preparation: Preparation, lungs: Box | None = None) -> NDArray[np.float32]:
+    """Return the network input (views x 3 x size x size) of a film (H x W, 0-1, air dark).
+
+    lungs  box around both lungs, for networks that look at them
+    """
+    return np.stack([prepared(cut(pixels, part), preparation) for part in preparation.parts(lungs)])
 
 
 def golden_film(size: int) -> NDArray[np.float32]:

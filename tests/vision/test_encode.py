@@ -10,9 +10,10 @@ import pytest
 import yaml
 
 from vision.card import CARD, combined_sha256, hashes
-from vision.encode import Encoder
+from vision.encode import Encoder, on_film
 from vision.errors import ModelVerificationError
 from vision.prepare import golden_film
+from vision.result import Box
 
 MODELS = Path(__file__).parents[2] / "vision" / "models"
 
@@ -25,6 +26,34 @@ def encoder(request: pytest.FixtureRequest) -> Encoder:
 def film(seed: int, height: int = 300, width: int = 260) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
     noise = np.random.default_rng(seed).random((height, width), np.float32)
     return np.clip(golden_film(512)[:height, :width] + 0.1 * noise, 0, 1)
+
+
+class TestViews:
+    """Of the adult model: three members see the whole film, three what lies around the lungs."""
+
+    LUNGS = Box(x0=0.3, y0=0.25, x1=0.7, y1=0.75)
+
+    def test_what_lies_beyond_the_lungs_is_for_the_members_alone_that_see_it(self) -> None:
+        adult = Encoder.load(MODELS / "adult", threads=1)
+        plain, marked = film(7), film(7)
+        marked[:20, :20] = 1 - marked[:20, :20]
+        one, other = adult.encode(plain, self.LUNGS), adult.encode(marked, self.LUNGS)
+        folds = adult.card.folds
+        assert not np.allclose(one.member_logits[:folds], other.member_logits[:folds], atol=1e-3)
+        assert np.allclose(one.member_logits[folds:], other.member_logits[folds:], atol=1e-3)
+
+    def test_without_lungs_every_member_sees_the_whole_film(self) -> None:
+        adult = Encoder.load(MODELS / "adult", threads=1)
+        whole = Box(x0=0.0, y0=0.0, x1=1.0, y1=1.0)
+        assert np.allclose(adult.encode(film(8)).member_logits, adult.encode(film(8), whole).member_logits)
+
+    def test_the_map_of_a_part_is_laid_where_the_part_is(self) -> None:
+        seen = np.zeros((1, 7, 7), np.float32)
+        seen[0, 0, 6] = 1.0
+        on = on_film(seen, Box(x0=0.5, y0=0.5, x1=1.0, y1=1.0))[0]
+        row, column = np.unravel_index(on.argmax(), on.shape)
+        assert (row / len(on), column / len(on)) == (pytest.approx(0.5, abs=0.07), pytest.approx(0.95, abs=0.07))
+        assert (on[: len(on) // 2] == 0).all()
 
 
 class TestEncoding:

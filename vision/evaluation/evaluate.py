@@ -89,7 +89,7 @@ def _figures(encoder: Encoder, films: LabelledFilms, progress: Progress | None) 
     card, logits = encoder.card, unseen_logits(encoder, films, progress)
     findings = {}
     for label in card.labels:
-        cases = cases_of(films, logits, label, card.members)
+        cases = cases_of(films, logits, label, card.folds)
         if len(set(cases.outcome)) < 2:
             continue
         fitted = card.calibration[label]

@@ -21,7 +21,7 @@ _FOLDER = Path(__file__).parents[1] / "models" / "anatomy"
 
 def lungs_of(pixels: NDArray[np.float32], preparation: Preparation) -> Box | None:
     """Return the box around both lungs of a film (H x W, 0-1) for a network that looks at them, as when serving."""
-    return None if preparation.region == "film" else _model().anatomy(pixels).lung_box(0.0)
+    return _model().anatomy(pixels).lung_box(0.0) if preparation.sees_lungs else None
 
 
 @cache

@@ -23,16 +23,16 @@ Progress = Callable[[int, int], None]
 def unseen_logits(encoder: Encoder, films: LabelledFilms, progress: Progress | None = None) -> NDArray[np.float32]:
     """Return the logits [N, K] of films, K the labels of the films (NaN for one that the encoder has not).
 
-    Of films that the model was made from, a film's logits are those of the one member that was trained without its
-    patient; of others, those of the whole ensemble.
+    Of films that the model was made from, a film's logits are those of the members that were trained without its
+    patient, one for each view; of others, those of the whole ensemble.
     """
     card = encoder.card
     columns = [card.labels.index(label) if label in card.labels else None for label in films.labels]
-    folds = folds_of(films.groups, card.members)
+    folds = folds_of(films.groups, card.folds)
     logits = np.full(films.targets.shape, np.nan, np.float32)
     for row, path in enumerate(films.table["path"]):
         members = encoded(encoder, path).member_logits
-        own = members[folds[row]] if films.seen else members.mean(0)
+        own = members[folds[row] :: card.folds].mean(0) if films.seen else members.mean(0)
         for column, source in enumerate(columns):
             if source is not None:
                 logits[row, column] = own[source]
@@ -61,18 +61,18 @@ def encoded(encoder: Encoder, path: Path) -> Encoding:
 def pointing(encoder: Encoder, films: LabelledFilms) -> dict[str, Any] | None:
     """Return how often the peak of the first label's map lies in a radiologist's box, where boxes are known.
 
-    The peak is the middle of a map's strongest place, by the member that has not seen the patient; the best
+    The peak is the middle of a map's strongest place, by the members that have not seen the patient; the best
     fixed place is the one most often inside a box, named without looking at the film. None without boxes.
     """
     if "boxes" not in films.table:
         return None
-    folds = folds_of(films.groups, encoder.card.members)
+    folds = folds_of(films.groups, encoder.card.folds)
     boxed = films.table["boxes"].fillna("[]").map(json.loads)
     rows = np.flatnonzero(boxed.map(len).to_numpy() > 0)
     inside, hit = [], []
     for row in rows:
         maps = encoded(encoder, films.table["path"].iloc[row]).member_maps
-        map_ = maps[folds[row]] if films.seen else maps.mean(0)
+        map_ = maps[folds[row] :: encoder.card.folds].mean(0) if films.seen else maps.mean(0)
         places = _inside(boxed.iloc[row], map_.shape[1:])
         inside.append(places)
         hit.append(places.ravel()[map_[0].argmax()])

@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from vision.evaluation.films import LabelledFilms
 from vision.evaluation.lungs import lungs_of
 from vision.evaluation.unseen import read_film
-from vision.prepare import WHOLE_FILM, Preparation, cut, stretched
+from vision.prepare import WHOLE_FILM, Preparation, Region, cut, stretched
 from vision.result import Box
 
 STORED_SIDE = 256
@@ -58,7 +57,7 @@ class FilmSet:
     groups: NDArray[np.str_]
 
 
-def film_set(labelled: LabelledFilms, side: int = STORED_SIDE, region: Literal["film", "lungs"] = "film") -> FilmSet:
+def film_set(labelled: LabelledFilms, side: int = STORED_SIDE, region: Region = "film") -> FilmSet:
     """Return labelled films with their pixels, read from disk and scaled to squares of a side.
 
     region  film: all of each film; lungs: what lies around them
@@ -80,12 +79,11 @@ def film_set(labelled: LabelledFilms, side: int = STORED_SIDE, region: Literal["
     )
 
 
-def _part(path: Path, region: Literal["film", "lungs"]) -> Box:
+def _part(path: Path, region: Region) -> Box:
     """Return the part of a film that is kept."""
-    if region == "film":
-        return WHOLE_FILM
-    preparation = Preparation(region=region, margin=STORED_MARGIN)
-    return preparation.part(lungs_of(read_film(path), preparation))
+    preparation = Preparation(regions=(region,), margin=STORED_MARGIN)
+    lungs = lungs_of(read_film(path), preparation) if preparation.sees_lungs else None
+    return preparation.parts(lungs)[0]
 
 
 def _places(table: pd.DataFrame, parts: Sequence[Box]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:

@@ -20,14 +20,15 @@ _LARGE = 4096
 OUTPUTS = ("logits", "maps", "embedding")
 
 
-def export(members: Sequence[ChestNetwork], size: int, folder: Path, *, small: bool = False) -> None:
-    """Write model.xml and model.bin of an ensemble: weights as fp16, input [1, 3, size, size].
+def export(members: Sequence[ChestNetwork], size: int, folder: Path, *, views: int = 1, small: bool = True) -> None:
+    """Write model.xml and model.bin of an ensemble: input [views, 3, size, size].
 
-    small  the large weights as int8 with a scale per output channel, half of the size
+    views  of a film; as many members look at each, in order
+    small  the large weights as int8 with a scale per output channel, half of the size of fp16
     """
     folder.mkdir(parents=True, exist_ok=True)
-    shape = [1, 3, size, size]
-    model = converted(ExportedEnsemble(members), shape)
+    shape = [views, 3, size, size]
+    model = converted(ExportedEnsemble(members, views), shape)
     for number, name in enumerate(OUTPUTS):
         model.output(number).get_tensor().set_names({name})
     if small:

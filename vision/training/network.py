@@ -147,18 +147,29 @@ class ChestNetwork(nn.Module):  # type: ignore[misc]
 class ExportedEnsemble(nn.Module):  # type: ignore[misc]
     """Several trained networks as one, over the early layers that they share.
 
-    forward: images [N, 3, H, W] -> logits [N, M, K] and maps [N, M, K, h, w] of each member, embedding [N, C] of
-    the first
+    views  of one film; as many members look at each, in order
+
+    forward: images [N, 3, H, W], with several views those of one film -> logits [N, M, K] and maps [N, M, K, h, w] of
+    each member, embedding [N, C] of the first; N is 1 with several views
     """
 
-    def __init__(self, members: Sequence[ChestNetwork]) -> None:
+    def __init__(self, members: Sequence[ChestNetwork], views: int = 1) -> None:
         super().__init__()
+        self.views = views
         self.early = members[0].early
         self.members = nn.ModuleList(members)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         early = self.early(images)
-        features = [member.late(early) for member in self.members]
+        seen_by = [self._seen(early, number) for number in range(len(self.members))]
+        features = [member.late(seen) for member, seen in zip(self.members, seen_by, strict=True)]
         maps = [member.maps(seen) for member, seen in zip(self.members, features, strict=True)]
         logits = [member.pooled(some) for member, some in zip(self.members, maps, strict=True)]
         return torch.stack(logits, 1), torch.stack(maps, 1), features[0].mean((2, 3))
+
+    def _seen(self, early: Tensor, member: int) -> Tensor:
+        """Return what a member looks at: the films, or its view of the one film."""
+        if self.views == 1:
+            return early
+        view = member * self.views // len(self.members)
+        return early[view : view + 1]

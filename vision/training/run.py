@@ -26,7 +26,7 @@ from vision.encode import Encoder
 from vision.evaluation.films import TASKS, LabelledFilms, labels_sha256, task_films
 from vision.evaluation.measure import Measured, measured
 from vision.evaluation.unseen import pointing, unseen_logits
-from vision.prepare import golden_film
+from vision.prepare import Region, golden_film
 from vision.training.anatomy import train_anatomy
 from vision.training.cards import WORDS, Words, own_words
 from vision.training.datasets import film_set
@@ -37,6 +37,7 @@ from vision.training.train import Recipe, load_fold, train_fold
 
 VERSION = "1.0.0"
 GOLDEN_SIDE = 512
+PRECISION = "weights int8, arithmetic of the processor's default"
 ANATOMY = "anatomy"
 RECIPES = {
     "adult_film": Recipe(epochs=8),
@@ -49,8 +50,6 @@ RECIPES = {
 }
 FIRST_STAGES = {"adult_film": "adult"}
 """Runs on whole films from which another task's networks start."""
-SMALL = frozenset({"fracture", "mammography"})
-"""Tasks whose weights are stored as int8, so that what ships switched off takes little space."""
 FEWEST = 10
 """Patients with and without a finding below which a hospital's own set cannot be split and measured."""
 
@@ -139,10 +138,13 @@ def finish(
     say("exporting")
     words = words or WORDS[task]
     boxed = "boxes" in films.table
+    stages = _stages(recipe, checkpoints)
     members = [
-        load_fold(len(films.labels), checkpoints, fold, boxed=boxed, trunk=recipe.trunk) for fold in range(recipe.folds)
+        load_fold(len(films.labels), stage, fold, boxed=boxed, trunk=recipe.trunk)
+        for stage in stages.values()
+        for fold in range(recipe.folds)
     ]
-    export(members, recipe.size, out, small=task in SMALL)
+    export(members, recipe.size, out, views=len(stages))
     compiled = openvino.Core().compile_model(out / "model.xml", "CPU", {"INFERENCE_NUM_THREADS": 1})
     encoder = Encoder(_draft(task, films, recipe, out, words), compiled)
     say("measuring films by the member that has not seen their patient")
@@ -166,9 +168,19 @@ def finish(
     return card
 
 
+def _stages(recipe: Recipe, checkpoints: Path) -> dict[Region, Path]:
+    """Return the checkpoints of the networks that serve, by what they look at."""
+    if recipe.region == "film":
+        return {"film": checkpoints}
+    if recipe.start is None:
+        raise ValueError("networks that look at the lungs start from those that look at the whole film; give --start")
+    return {"film": Path(recipe.start), "lungs": checkpoints}
+
+
 def _draft(task: str, films: LabelledFilms, recipe: Recipe, out: Path, words: Words) -> ModelCard:
     """Return the card before anything is measured: scores are the plain sigmoid."""
     files = hashes(out)
+    regions: tuple[Region, ...] = ("film",) if recipe.region == "film" else ("film", recipe.region)
     started = "" if recipe.start is None else " --start FILM/checkpoints"
     return ModelCard(
         id=f"vision-{task}",
@@ -179,13 +191,13 @@ def _draft(task: str, films: LabelledFilms, recipe: Recipe, out: Path, words: Wo
         labels=films.labels,
         served=(),
         tried={},
-        input=recipe.preparation.as_card(),
-        members=recipe.folds,
+        input=replace(recipe.preparation, regions=regions).as_card(),
+        members=recipe.folds * len(regions),
         population=words.population,
         calibration={label: Calibration(slope=1, intercept=0) for label in films.labels},
         prevalence={},
         thresholds={},
-        bound_to={"sha256": combined_sha256(files), "precision": _precision(task)},
+        bound_to={"sha256": combined_sha256(files), "precision": PRECISION},
         training_data=words.training_data,
         metrics={},
         subgroups={},
@@ -195,10 +207,6 @@ def _draft(task: str, films: LabelledFilms, recipe: Recipe, out: Path, words: Wo
         printed_by=f"cds evaluate vision --data DATA; made by python -m vision.training.run {task} --data DATA "
         f"--out FOLDER --epochs {recipe.epochs}{started}",
     )
-
-
-def _precision(task: str) -> str:
-    return f"weights {'int8' if task in SMALL else 'fp16'}, arithmetic of the processor's default"
 
 
 def _complete(draft: ModelCard, figures: Measured) -> ModelCard:

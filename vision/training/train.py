@@ -10,7 +10,6 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import openvino
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vision.evaluation.films import folds_of
-from vision.prepare import Preparation
+from vision.prepare import Preparation, Region
 from vision.training.augment import Augmentation
 from vision.training.datasets import STORED_SIDE, FilmSet
 from vision.training.export import converted
@@ -36,7 +35,8 @@ class Recipe:
     """Everything that decides a training run.
 
     trunk   how much of the backbone is used, and how much of it trained
-    region  what of a film is seen: all of it, or what lies around the lungs
+    region  what of a film is seen: all of it, or what lies around the lungs; the networks of `start`, which see all of
+            it, serve beside those that see the lungs
     degrade share of films that are brought to the resolution of a worse source
     contrast share of films whose contrast is redrawn
     places  weight of the loss on the radiologists' boxes
@@ -54,7 +54,7 @@ class Recipe:
     rate: float = 4e-4
     weight_decay: float = 0.02
     ema: float = 0.99
-    region: Literal["film", "lungs"] = "film"
+    region: Region = "film"
     degrade: float = 0.5
     contrast: float = 0.0
     seed: int = 7
@@ -62,7 +62,7 @@ class Recipe:
     @property
     def preparation(self) -> Preparation:
         """How a film becomes the input of these networks."""
-        return Preparation(size=self.size, region=self.region)
+        return Preparation(size=self.size, regions=(self.region,))
 
     @property
     def stored_side(self) -> int:

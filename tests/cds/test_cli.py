@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -272,6 +274,18 @@ def test_films_that_cannot_be_used_are_rejected_with_the_reason_and_never_a_numb
     assert run("analyze", tmp_path / "absent.png").status == 2
     assert run("analyze", tmp_path, "--view", "sideways").status == 2
     assert run("analyze", tmp_path, "--age", "-1").status == 2
+
+
+def test_the_outlines_of_a_film_are_written_on_its_own_pixels(run: Any, tmp_path: Path) -> None:
+    film = Path(get_testdata_file("RG1_J2KI.dcm"))
+    (record,) = run("analyze", film, "--json", "--masks", tmp_path / "masks").records
+    labels = cv2.imdecode(np.frombuffer((tmp_path / "masks" / "RG1_J2KI.png").read_bytes(), np.uint8), -1)
+    assert labels.shape == (1955, 1841)
+    assert set(np.unique(labels)) <= {0, 1, 2, 3}
+    measured = {measurement["name"]: measurement["value"] for measurement in record["measurements"]}
+    assert measured["lung_area"] == pytest.approx(np.isin(labels, (1, 2)).mean(), abs=0.002)
+    heart, lungs = (np.flatnonzero(np.isin(labels, values).any(0)) for values in ((3,), (1, 2)))
+    assert measured["cardiothoracic_ratio"] == pytest.approx(np.ptp(heart) / np.ptp(lungs), abs=0.005)
 
 
 # operating

@@ -70,7 +70,9 @@ def gate_place(folder: Path, threads: int) -> tuple[Gate | None, Place]:
 def anatomy_place(folder: Path, threads: int) -> tuple[AnatomyModel | None, Place]:
     """Return the anatomy model of a folder, or None, and its place."""
     model, refusal = _loaded(lambda: AnatomyModel.load(folder, threads), folder.name)
-    return model, Place(folder.name, "refused" if model is None else "served", refusal, model and model.ref)
+    if model is None:
+        return None, Place(folder.name, "refused", refusal)
+    return model, Place(folder.name, "served", ref=model.ref)
 
 
 def encoder_place(folder: Path, threads: int, wanted: InService | None = None, *, force: bool = False) -> Place:

@@ -79,7 +79,8 @@ def _sized(labels: LabelMap, side: int) -> LabelMap:
         return labels
     shares = [cv2.GaussianBlur((labels == label).astype(np.float32), (0, 0), 1) for label in range(NOT_LUNG + 1)]
     sized = [cv2.resize(share, (side, side), interpolation=cv2.INTER_AREA) for share in shares]
-    return np.argmax(sized, 0).astype(np.uint8)
+    likeliest: LabelMap = np.argmax(sized, 0).astype(np.uint8)
+    return likeliest
 
 
 def train_fold(
@@ -95,7 +96,8 @@ def train_fold(
     index = np.flatnonzero((folds_of(films.groups, recipe.folds) != fold) | (not recipe.held_out))
     network = AnatomyNetwork()
     network.to(memory_format=torch.channels_last)
-    average = copy.deepcopy(network).eval()
+    average = copy.deepcopy(network)
+    average.eval()
     early = _FixedFeatures(network.early, recipe.size)
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=recipe.rate, weight_decay=recipe.weight_decay)
@@ -129,7 +131,8 @@ def load_fold(folder: Path, fold: int) -> AnatomyNetwork:
     """Return the averaged network of a finished fold."""
     network = AnatomyNetwork()
     network.load_state_dict(torch.load(checkpoint_of(folder, fold), weights_only=True)["average"])
-    return network.eval()
+    network.eval()
+    return network
 
 
 def outline_loss(logits: Tensor, maps: Tensor) -> Tensor:

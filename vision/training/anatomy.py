@@ -23,7 +23,7 @@ from vision.prepare import Preparation, golden_film, prepared
 from vision.training.anatomy_network import AnatomyNetwork, ExportedAnatomy
 from vision.training.anatomy_train import AnatomyRecipe, load_fold, outline_set, train_fold
 from vision.training.cards import JSRT, SHENZHEN, research_licence
-from vision.training.export import converted
+from vision.training.export import as_int8, converted
 from vision.training.folds import Progress, Say, StepProgress, train_folds
 from vision.training.schedule import checkpoint_of
 
@@ -116,10 +116,11 @@ def finish(
 
 
 def export(members: list[AnatomyNetwork], size: int, out: Path) -> openvino.CompiledModel:
-    """Write model.xml and model.bin of an ensemble, weights as fp16, and return it as it is served."""
+    """Write model.xml and model.bin of an ensemble, the large weights as int8, and return it as it is served."""
     out.mkdir(parents=True, exist_ok=True)
     model = converted(ExportedAnatomy(members), [1, 3, size, size])
     model.output(0).get_tensor().set_names({"shares"})
+    as_int8(model)
     openvino.save_model(model, out / WEIGHTS[0], compress_to_fp16=True)
     return openvino.Core().compile_model(out / WEIGHTS[0], "CPU", {"INFERENCE_NUM_THREADS": 1})
 

@@ -32,7 +32,7 @@ def export(members: Sequence[ChestNetwork], size: int, folder: Path, *, views: i
     for number, name in enumerate(OUTPUTS):
         model.output(number).get_tensor().set_names({name})
     if small:
-        _as_int8(model)
+        as_int8(model)
     openvino.save_model(model, folder / WEIGHTS[0], compress_to_fp16=True)
 
 
@@ -44,7 +44,7 @@ def converted(module: nn.Module, shape: Sequence[int]) -> openvino.Model:
         return openvino.convert_model(module.eval(), example_input=example, input=list(shape))
 
 
-def _as_int8(model: openvino.Model) -> None:
+def as_int8(model: openvino.Model) -> None:
     """Store the weights of large convolutions as int8 with a scale per output channel; arithmetic stays as it was."""
     for layer in model.get_ordered_ops():
         if layer.get_type_name() != "Convolution":

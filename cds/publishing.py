@@ -23,6 +23,7 @@ from cds.identity import Person, join
 from cds.store import BlobFolder
 from cds.store.films import films_named, with_results
 from cds.store.patients import KnownPatient, patient_by_alias
+from cds.store.merges import with_merged
 from cds.store.reports import reports_named
 from cds.store.reports import with_results as reports_with_results
 from cds.store.tables import AssessmentRow, FilmRow, FollowUpRow, ImagingResultRow, ReportResultRow, ReportRow
@@ -49,14 +50,15 @@ class Publisher:
 
     def of_patient(self, session: Session, kind: str, patient: KnownPatient) -> Iterator[Published]:
         """Return the resources of one type that are about a patient."""
-        person = Person(patient.identifiers, patient.birth_date, patient.sex)
+        identifiers = with_merged(session, patient.identifiers)
+        person = Person(identifiers, patient.birth_date, patient.sex)
         if kind in ("RiskAssessment", "Task"):
             yield from self._of_subject(session, kind, patient)
             return
         if kind == "Observation":
             yield from self._of_subject(session, kind, patient)
-        films = join(person, films_named(session, patient.identifiers)).joined
-        reports = join(person, reports_named(session, patient.identifiers)).joined if kind == "DiagnosticReport" else ()
+        films = join(person, films_named(session, identifiers)).joined
+        reports = join(person, reports_named(session, identifiers)).joined if kind == "DiagnosticReport" else ()
         yield from self._finders[kind](session, films, reports)
 
     def by_identifier(self, session: Session, kind: str, identifier: tuple[str | None, str]) -> Iterator[Published]:

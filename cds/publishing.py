@@ -22,8 +22,8 @@ from cds.gates import Gates
 from cds.identity import Person, join
 from cds.store import BlobFolder
 from cds.store.films import films_named, with_results
-from cds.store.patients import KnownPatient, patient_by_alias
 from cds.store.merges import with_merged
+from cds.store.patients import KnownPatient, patient_by_alias
 from cds.store.reports import reports_named
 from cds.store.reports import with_results as reports_with_results
 from cds.store.tables import AssessmentRow, FilmRow, FollowUpRow, ImagingResultRow, ReportResultRow, ReportRow

@@ -11,12 +11,13 @@ import hmac
 import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Literal
 
-from sqlalchemy import Column, Integer, MetaData, String, Table, delete, func, insert, select, text
+from sqlalchemy import Column, Integer, MetaData, String, Table, delete, func, select, text
+from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -58,6 +59,14 @@ _HEAD = Table(
     Column("mac", String(64), nullable=False),
 )
 _COVERED = [column.name for column in _ENTRIES.columns if column.name != "hash"]
+_GIVEN = {
+    column.name: column.type.length
+    for column in _ENTRIES.columns
+    if column.name not in ("seq", "at", "previous", "hash") and isinstance(column.type, String)
+}
+_NAMES = [column.name for column in _ENTRIES.columns]
+_INSERT = f"INSERT INTO entry ({','.join(f'[{name}]' for name in _NAMES)}) VALUES ({','.join('?' * len(_NAMES))})"  # noqa: S608
+_MARK = "INSERT OR REPLACE INTO head (id, seq, hash, mac) VALUES (1, ?, ?, ?)"
 _FORBIDDEN = ("UPDATE", "DELETE")
 
 
@@ -183,30 +192,34 @@ class AuditTrail:
             batch, self._room.waiting = self._room.waiting, []
         error = None
         try:
-            with self.database.writing(patience_ms=self._patience_ms) as session:
-                self._append(session, [item.access for item in batch])
+            with self._writing.begin() as connection:
+                self._append(connection, [item.access for item in batch])
         except (SQLAlchemyError, OSError):
             error = AuditError("the audit trail cannot be written; nothing is answered without it")
         for item in batch:
             item.done, item.error = True, error
 
-    def _append(self, session: Session, accesses: Sequence[Access]) -> None:
-        seq, previous = self._head(session)
+    @cached_property
+    def _writing(self) -> Engine:
+        return self.database.engine.execution_options(writing=True, patience_ms=self._patience_ms)
+
+    def _append(self, connection: Connection, accesses: Sequence[Access]) -> None:
+        seq, previous = self._head(connection)
         at, rows = self._clock().astimezone(UTC).isoformat(timespec="microseconds"), []
         for access in accesses:
             seq += 1
-            row = {"seq": seq, "at": at, **self._columns(access), "previous": previous}
+            row = dict(zip(_COVERED, (seq, at, *self._columns(access), previous), strict=True))
             previous = self._hash(row)
-            rows.append({**row, "hash": previous})
-        session.execute(insert(_ENTRIES), rows)
-        session.execute(delete(_HEAD))
-        session.execute(insert(_HEAD), {"id": 1, "seq": seq, "hash": previous, "mac": self._mac(seq, previous)})
+            rows.append((*row.values(), previous))
+        connection.exec_driver_sql(_INSERT, rows)
+        connection.exec_driver_sql(_MARK, (seq, previous, self._mac(seq, previous)))
 
-    def _columns(self, access: Access) -> dict[str, str | None]:
-        given = {item.name: getattr(access, item.name) for item in fields(access)}
-        given["patient"] = self.pseudonym(access.patient) if access.patient else None
-        limits = {column.name: column.type.length for column in _ENTRIES.columns if isinstance(column.type, String)}
-        return {name: value if value is None else value[: limits[name]] for name, value in given.items()}
+    def _columns(self, access: Access) -> Iterator[str | None]:
+        for name, limit in _GIVEN.items():
+            value = getattr(access, name)
+            if name == "patient" and value is not None:
+                value = self.pseudonym(value)
+            yield value if value is None else value[:limit]
 
     def pseudonym(self, subject: str) -> str:
         """Return the keyed pseudonym under which the trail knows a patient ("system|value")."""
@@ -296,7 +309,7 @@ class AuditTrail:
         moment = before.astimezone(UTC).isoformat(timespec="microseconds")
         with self.database.writing() as session:
             keep = session.scalar(select(func.min(_ENTRIES.c.seq)).where(_ENTRIES.c.at >= moment))
-            last, _ = self._head(session)
+            last, _ = self._head(session.connection())
             until = (keep if keep is not None else last) - 1
             anchor = session.execute(select(_ENTRIES).where(_ENTRIES.c.seq == until)).mappings().one_or_none()
             if anchor is None:
@@ -307,16 +320,16 @@ class AuditTrail:
             )
             _seal(session)
             act = Access(access.client, "delete", PURGE, role=access.role, thing=_anchor(until, anchor["hash"]))
-            self._append(session, [act])
+            self._append(session.connection(), [act])
             return removed
 
-    def _head(self, session: Session) -> tuple[int, str]:
+    def _head(self, connection: Connection) -> tuple[int, str]:
         """Return number and hash that the next entry follows: of the last one written, were it removed since."""
-        kept = session.execute(select(_HEAD)).mappings().one_or_none()
-        if kept is not None and hmac.compare_digest(self._mac(kept["seq"], kept["hash"]), kept["mac"]):
-            return kept["seq"], kept["hash"]
-        last = session.execute(select(_ENTRIES).order_by(_ENTRIES.c.seq.desc()).limit(1)).mappings().one_or_none()
-        return (last["seq"], last["hash"]) if last is not None else (0, GENESIS)
+        kept = connection.exec_driver_sql("SELECT seq, hash, mac FROM head").one_or_none()
+        if kept is not None and hmac.compare_digest(self._mac(kept[0], kept[1]), kept[2]):
+            return kept[0], kept[1]
+        last = connection.exec_driver_sql("SELECT seq, hash FROM entry ORDER BY seq DESC LIMIT 1").one_or_none()
+        return (last[0], last[1]) if last is not None else (0, GENESIS)
 
     def _hash(self, row: dict[str, str | int | None]) -> str:
         covered = json.dumps([row[name] for name in _COVERED], separators=(",", ":"))

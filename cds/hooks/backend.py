@@ -52,7 +52,7 @@ class ClientKey:
     def __init__(self, file: Path) -> None:
         try:
             entry = json.loads(file.read_text(encoding="utf-8"))
-            kind = {"EC": ECKey, "RSA": RSAKey}[entry["kty"]]
+            kind: Any = {"EC": ECKey, "RSA": RSAKey}[entry["kty"]]
             self._key: Any = kind.import_key(entry)
             self.kid = str(entry["kid"])
         except (OSError, ValueError, KeyError, TypeError, JoseError):

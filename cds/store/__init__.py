@@ -7,6 +7,9 @@
     reports.py   reports and their results
     cards.py     cards shown, feedback, replayed tokens
     ledger.py    open follow-ups and the latest assessments
+    patients.py  who a patient is to other systems
+    subscriptions.py  events of results, and who is told of them
+    repeats.py   answers to requests that may come again
 
 Knows no web and no model.
 """

@@ -24,13 +24,14 @@ from cds.dicom.nodes import Node
 from cds.dicom.receiver import FILM_CLASSES, Receiver
 from cds.settings import Settings
 from cds.store import BlobFolder, Database
+from cds.store.keyring import Keyring
 
 Listen = Callable[..., Receiver]
 
 
 @pytest.fixture
 def audit(tmp_path: Path) -> Iterator[AuditTrail]:
-    trail = AuditTrail(Database(f"sqlite:///{tmp_path}/audit.sqlite3"), b"k" * 32)
+    trail = AuditTrail(Database(f"sqlite:///{tmp_path}/audit.sqlite3"), Keyring(tmp_path).key)
     yield trail
     trail.database.close()
 

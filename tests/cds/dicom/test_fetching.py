@@ -1,0 +1,193 @@
+"""Films fetched from a real archive: new ones once, though interrupted, and earlier ones of the same record number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from pydantic import SecretStr
+
+from cds.arrival import FilmArrivals
+from cds.configuration import IdentityTable
+from cds.dicom.fetching import Fetching
+from cds.dicom.nodes import Node
+from cds.dicom.peers import Peer
+from cds.errors import DeliveryError
+from cds.jobs.queue import EXCHANGE, Job, claim
+from cds.outputs import make_objects
+from cds.store import Database
+from cds.store.tables import FilmRow
+from tests.cds.dicom.conftest import Listen
+from tests.cds.outputs.test_outputs import source
+from tests.end_to_end.cds_processes import free_port
+from tests.end_to_end.orthanc import Orthanc, orthanc
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::ResourceWarning", "ignore:Exception ignored in")
+FilmMaker = Callable[..., bytes]
+OUR_PORT = free_port()
+TODAY = f"{datetime.now(UTC):%Y%m%d}"
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+    """An archive for this module; each test has a patient of its own in it."""
+    folder = tmp_path_factory.mktemp("archive") / "pacs"
+    with orthanc(
+        folder, modality_port=OUR_PORT, forward=False, DicomAlwaysAllowFind=True, DicomAlwaysAllowMove=True
+    ) as a:
+        yield a
+
+
+@pytest.fixture
+def by_web(archive: Orthanc) -> Node:
+    return Node(id="web", dicomweb=archive.dicomweb, watch=True, priors=2, send="stow")
+
+
+@pytest.fixture
+def by_dicom(archive: Orthanc) -> Node:
+    return Node(id="dicom", ae_title="ORTHANC", host="127.0.0.1", port=archive.dicom_port, priors=2)
+
+
+@pytest.fixture
+def fetching(
+    films: FilmArrivals, database: Database, identity: IdentityTable, by_web: Node, by_dicom: Node
+) -> Fetching:
+    return Fetching(database, films, identity, (by_web, by_dicom), "ROENTGEN", ZoneInfo("UTC"))
+
+
+def stored(database: Database) -> dict[str, str]:
+    with database.reading() as session:
+        return {row.sop_instance_uid: row.source for row in session.query(FilmRow)}
+
+
+def test_new_films_of_a_watched_archive_come_once_though_the_look_was_interrupted(
+    archive: Orthanc,
+    fetching: Fetching,
+    by_web: Node,
+    make_film: FilmMaker,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    named = {"StudyInstanceUID": "2.25.11", "PatientID": "W1", "StudyDate": TODAY, "StudyTime": "010000"}
+    for number in (1, 2):
+        archive.holds(make_film(**named, SOPInstanceUID=f"2.25.11.{number}"))
+    taken = FilmArrivals.receive
+    calls = []
+
+    def fails_at_the_second(self: FilmArrivals, *args: object, **named: object) -> object:
+        calls.append(1)
+        if len(calls) == 2:
+            raise DeliveryError("cut off")
+        return taken(self, *args, **named)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FilmArrivals, "receive", fails_at_the_second)
+        with pytest.raises(DeliveryError):
+            fetching.look_through(by_web)
+    assert len(stored(database)) == 1
+    assert fetching.look_through(by_web) == 1
+    assert fetching.look_through(by_web) == 0
+    assert stored(database) == {"2.25.11.1": "pacs", "2.25.11.2": "pacs"}
+    archive.holds(make_film(**named, SOPInstanceUID="2.25.11.3"))
+    assert fetching.look_through(by_web) == 1, "a study that has grown is looked into again"
+
+
+def earlier_films(archive: Orthanc, make_film: FilmMaker, patient: str, base: str) -> None:
+    """Put three earlier studies of a patient into the archive, a later one, and one of a namesake."""
+    studies = {"1": ("20200101", patient), "2": ("20210101", patient), "3": ("20220101", patient)}
+    studies |= {"4": ("20990101", patient), "5": ("20230101", f"{patient}-OTHER")}
+    for number, (day, number_of_record) in studies.items():
+        archive.holds(
+            make_film(
+                StudyInstanceUID=f"{base}.{number}", SOPInstanceUID=f"{base}.{number}.1", PatientID=number_of_record,
+                StudyDate=day, StudyTime="120000", ContentDate=day,
+            )
+        )  # fmt: skip
+
+
+def arrive(fetching: Fetching, films: FilmArrivals, film: bytes, node: Node) -> None:
+    """Let a film arrive and do the search for its priors that its result queues."""
+    now = datetime.now(UTC)
+    receipt = films.receive(film, source="c-store", at=now)
+    with fetching.database.writing() as session:
+        fetching.arrived(session, Job("1", "analyse_film", receipt.film_id, 1), now)
+    destinations = set()
+    for _ in fetching.nodes:
+        with fetching.database.writing() as session:
+            job = claim(session, "test", EXCHANGE, at=now + timedelta(seconds=1))
+        assert job is not None
+        destinations.add(job.destination)
+        if job.destination == node.id:
+            fetching.fetch_priors(job)
+    assert destinations == {"web", "dicom"}
+
+
+def test_the_latest_earlier_studies_of_the_same_record_number_come_as_priors(
+    archive: Orthanc, fetching: Fetching, films: FilmArrivals, by_web: Node, make_film: FilmMaker, database: Database
+) -> None:
+    earlier_films(archive, make_film, "P1", "2.25.21")
+    arrive(fetching, films, make_film(PatientID="P1", SOPInstanceUID="2.25.20", StudyInstanceUID="2.25.200"), by_web)
+    assert stored(database) == {"2.25.20": "c-store", "2.25.21.2.1": "prior", "2.25.21.3.1": "prior"}
+
+
+def test_priors_come_by_c_find_and_c_move_where_there_is_no_dicomweb(
+    archive: Orthanc,
+    fetching: Fetching,
+    films: FilmArrivals,
+    by_dicom: Node,
+    make_film: FilmMaker,
+    database: Database,
+    listen: Listen,
+) -> None:
+    listen(dicom_port=OUR_PORT)
+    earlier_films(archive, make_film, "P2", "2.25.31")
+    arrive(fetching, films, make_film(PatientID="P2", SOPInstanceUID="2.25.30", StudyInstanceUID="2.25.300"), by_dicom)
+    assert stored(database) == {"2.25.30": "c-store", "2.25.31.2.1": "prior", "2.25.31.3.1": "prior"}
+
+
+def test_an_archive_says_how_many_instances_a_study_has(
+    archive: Orthanc, by_web: Node, by_dicom: Node, make_film: FilmMaker
+) -> None:
+    for number in (1, 2):
+        archive.holds(make_film(StudyInstanceUID="2.25.41", SOPInstanceUID=f"2.25.41.{number}", PatientID="P4"))
+    assert Peer(by_web, "ROENTGEN").instances_in("2.25.41") == 2
+    assert Peer(by_web, "ROENTGEN").instances_in("2.25.404") is None
+    assert Peer(by_dicom, "ROENTGEN").instances_in("2.25.41") in (2, None)
+
+
+def test_an_object_goes_back_by_stow(archive: Orthanc, by_web: Node) -> None:
+    report = make_objects(source())[0]
+    Peer(by_web, "ROENTGEN").send(report.written())
+    Peer(by_web, "ROENTGEN").send(report.written())
+    assert list(archive.instances_of(str(report.dataset.StudyInstanceUID)).values()) == ["SR"]
+
+
+@pytest.mark.parametrize("kind", ["web", "dicom"])
+def test_an_archive_that_answers_is_greeted_and_one_that_is_gone_is_named(
+    by_web: Node, by_dicom: Node, kind: str, free_port: int
+) -> None:
+    node = by_web if kind == "web" else by_dicom
+    Peer(node, "ROENTGEN").greet()
+    gone = {"dicomweb": f"http://127.0.0.1:{free_port}/dicom-web"} if kind == "web" else {"port": free_port}
+    with pytest.raises(DeliveryError) as refused:
+        Peer(node.model_copy(update=gone), "ROENTGEN").greet()
+    assert not refused.value.for_good
+
+
+def test_a_key_goes_along_as_basic_or_bearer() -> None:
+    for key, header in (("token", "Bearer token"), ("user:pw", None)):
+        node = Node(id="x", dicomweb="http://127.0.0.1:1/dicom-web", key=SecretStr(key))
+        session = Peer(node, "ROENTGEN")._client()._session
+        assert session.headers.get("Authorization") == header
+        assert session.auth == (None if header else ("user", "pw"))
+
+
+def test_a_prior_asks_for_nothing_further(
+    fetching: Fetching, films: FilmArrivals, make_film: FilmMaker, at: datetime
+) -> None:
+    receipt = films.receive(make_film(), source="prior", at=at)
+    with fetching.database.writing() as session:
+        fetching.arrived(session, Job("1", "analyse_film", receipt.film_id, 1), at)
+        assert claim(session, "test", EXCHANGE, at=at + timedelta(seconds=1)) is None

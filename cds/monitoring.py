@@ -198,7 +198,7 @@ def _positive(rows: Sequence[Scored]) -> Share | None:
 
 
 def _shares(values: Sequence[float], edges: NDArray[np.float64]) -> NDArray[np.float64]:
-    counts = np.bincount(np.searchsorted(edges, np.asarray(values), side="right"), minlength=len(edges) + 1) + 0.5
+    counts = np.bincount(np.searchsorted(edges, np.asarray(values), side="left"), minlength=len(edges) + 1) + 0.5
     shares: NDArray[np.float64] = counts / counts.sum()
     return shares
 

@@ -72,7 +72,10 @@ def _add_worklist(app: FastAPI, service: Service, worklist: Worklist, show: _Sho
     def show_worklist(request: Request, view: str = "open") -> Response:
         if view not in VIEWS:
             return show(request, "missing.html", status_code=404)
-        response = show(request, "worklist.html", views=views(), view=view)
+        with service.database.reading() as session:
+            found = worklist.views(session, datetime.now(UTC))
+            left_out = worklist.left_out(session, found)
+        response = show(request, "worklist.html", views=found, view=view, left_out=left_out)
         response.headers["ETag"] = _etag(response)
         if request.headers.get("if-none-match") == response.headers["ETag"]:
             return Response(status_code=304, headers=_NO_STORE)

@@ -12,7 +12,7 @@ done         films that someone is done with, the latest first
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -23,7 +23,7 @@ from cds.gates import Gates
 from cds.pages.case import reports_of_films
 from cds.store.films import StoredFilm, with_results
 from cds.store.ledger import Case, cases_of_films, cases_of_subjects, overdue_follow_ups
-from cds.store.reading import ReadingState, Told, open_films, read_films, reading_states, told_of
+from cds.store.reading import ReadingState, Told, count_open, open_films, read_films, reading_states, told_of
 from cds.store.reports import StoredReport, untold_reports
 from cds.store.tables import FilmRow, ReportRow
 from cds.store.verdicts import judged
@@ -32,7 +32,7 @@ from fusion import FindingView, ImagingInput, ReportInput, second_look
 from fusion.findings import finding_views, surprise
 
 VIEWS = ("open", "critical", "unread", "late", "second-look", "untold", "overdue", "done")
-_MOST_FILMS = 300
+_NEWEST, _OLDEST = 300, 100
 _MOST_DONE = 100
 _MOST_REPORTS = 500
 _MOST_REASONS = 2
@@ -105,9 +105,13 @@ class Worklist:
         self._display = display
         self._zone = zone
 
+    def left_out(self, session: Session, views: Mapping[str, Sequence[Row]]) -> int:
+        """Return how many open films are in no view, because very many are open."""
+        return max(0, count_open(session) - len(views["open"]))
+
     def views(self, session: Session, now: datetime) -> dict[str, list[Row]]:
-        """Return the rows of every view of `VIEWS`."""
-        films = self._films(session, open_films(session, limit=_MOST_FILMS), now)
+        """Return the rows of every view of `VIEWS`; of very many open films, the newest and the longest waiting."""
+        films = self._films(session, open_films(session, newest=_NEWEST, oldest=_OLDEST), now)
         rows = [(film, self._row(film)) for film in films]
         return {
             "open": [row for _, row in rows],

@@ -92,14 +92,18 @@ def reading_states(session: Session, film_ids: Sequence[str]) -> dict[str, Readi
     return {film_id: _state(rows) for film_id, rows in events.items()}
 
 
-def open_films(session: Session, *, limit: int) -> Sequence[FilmRow]:
-    """Return current films that nobody is done with, the longest waiting first."""
-    return session.scalars(
-        select(FilmRow)
-        .where(FilmRow.superseded_by.is_(None), FilmRow.id.not_in(select(_done().c.film_id)))
-        .order_by(FilmRow.received_at)
-        .limit(limit)
-    ).all()
+def open_films(session: Session, *, newest: int, oldest: int) -> list[FilmRow]:
+    """Return current films that nobody is done with: of very many, the newest and the longest waiting."""
+    waiting = select(FilmRow).where(FilmRow.superseded_by.is_(None), FilmRow.id.not_in(select(_done().c.film_id)))
+    late = session.scalars(waiting.order_by(FilmRow.received_at).limit(oldest)).all()
+    new = session.scalars(waiting.order_by(FilmRow.received_at.desc()).limit(newest)).all()
+    return list({row.id: row for row in [*late, *new]}.values())
+
+
+def count_open(session: Session) -> int:
+    """Return how many current films nobody is done with."""
+    waiting = select(func.count()).where(FilmRow.superseded_by.is_(None), FilmRow.id.not_in(select(_done().c.film_id)))
+    return session.scalar(waiting) or 0
 
 
 def read_films(session: Session, *, limit: int) -> Sequence[FilmRow]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import sys
 import time
 
@@ -28,6 +29,13 @@ PIECES = [
     "34F 12 yo age 5 ",
     "EXAM: right knee TECHNIQUE: without contrast ",
     "discussed with Dr. Dr. Dr. ",
+    "by in 3/15 by March in ",
+    "in 6-8/52 in 3/12 ",
+    "Kellgren KL grade SH type Salter ",
+    "Lung-RADS prior Lung-RADS ",
+    "assessment category mammo ",
+    "or effusion or pneumothorax ? ",
+    "CT compared seen old in March ",
 ]
 SHORT, TIMES = 3_000, 8
 
@@ -75,6 +83,18 @@ def test_the_longest_text_is_read_whole(extractor: Extractor) -> None:
     result = extractor.extract(text)
     assert result.findings[-1].finding == "pneumothorax"
     assert len(result.findings) == 150_001
+
+
+@pytest.mark.soak
+def test_memory_stays_flat_over_a_hundred_thousand_reports(vocabulary: Vocabulary) -> None:
+    extractor = Extractor(vocabulary)
+    text = "FINDINGS: Small left effusion, stable {}. No pneumothorax.\nIMPRESSION: Recommend CT chest in 3 months."
+    peaks: list[int] = []
+    for number in range(100_000):
+        extractor.extract(text.format("".join(chr(ord("a") + int(digit)) for digit in str(number))))
+        if number in (10_000, 99_999):
+            peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    assert peaks[1] - peaks[0] < 16 * 1024
 
 
 def test_words_never_seen_before_leave_nothing_behind(vocabulary: Vocabulary) -> None:

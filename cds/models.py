@@ -14,7 +14,7 @@ import fusion
 import vision
 from cds.configuration import Configs
 from cds.settings import Settings
-from cds.site_models import site_models
+from cds.site_models import site_findings, site_models
 from cds.site_thresholds import site_cut_offs
 from fusion.risks import RiskModels
 from nlp import Extractor, Vocabulary
@@ -46,7 +46,7 @@ class Models:
 
     @cached_property
     def risks(self) -> RiskModels:
-        return RiskModels.load()
+        return RiskModels.load(findings=site_findings(self._configs))
 
     def status(self) -> list[dict[str, Any]]:
         """Return one row per model: id, version, served or refused with the reason."""

@@ -17,6 +17,9 @@ from cds.errors import ConfigurationError
 from cds.promotion import record_act
 from cds.settings import Settings
 from cds.site_entries import put_entry, site_entries
+from fusion.errors import ModelError
+from fusion.risks.paired_findings import NAME as FINDINGS
+from fusion.risks.paired_findings import PairedFindings
 from vision import InService
 from vision.analyze import MODELS
 from vision.places import PREFIX, encoder_place
@@ -40,7 +43,16 @@ def site_models(configs: Configs) -> tuple[InService, ...]:
     return tuple(
         InService(entry.id, entry.sha256, None if entry.folder is None else (configs.site or Path()) / entry.folder)
         for entry in site_entries(configs, FILE, TOP, _Entry)
+        if entry.id != FINDINGS
     )
+
+
+def site_findings(configs: Configs) -> tuple[Path, str] | None:
+    """Return folder and hash of the model that joins film and report at the site, None where there is none."""
+    for entry in site_entries(configs, FILE, TOP, _Entry):
+        if entry.id == FINDINGS and entry.folder is not None:
+            return (configs.site or Path()) / entry.folder, entry.sha256
+    return None
 
 
 @dataclass(frozen=True)
@@ -59,7 +71,7 @@ class ModelPromotion:
 
 def is_model(subject: str) -> bool:
     """Return whether what is to be promoted is a model rather than a service."""
-    return subject.startswith(PREFIX)
+    return subject == FINDINGS or subject.startswith(PREFIX)
 
 
 def promote_model(
@@ -73,6 +85,8 @@ def promote_model(
     """
     if settings.config_dir is None:
         raise ConfigurationError("no folder for the site's configs: set CDS_CONFIG_DIR")
+    if model == FINDINGS:
+        return _promoted_findings(settings.config_dir, settings.data_dir, folder, by=by, reason=reason, at=at)
     place = encoder_place(folder or MODELS / model.removeprefix(PREFIX), settings.inference_threads, force=True)
     if place.encoder is None or place.ref is None:
         raise ConfigurationError(f"{model} cannot be put into service: {place.reason}")
@@ -86,4 +100,24 @@ def promote_model(
     record_act(settings.data_dir, asdict(promotion))
     entry = {"id": model, "sha256": place.ref.sha256, "by": by, "at": promotion.at}
     put_entry(settings.config_dir / FILE, TOP, entry | ({} if where is None else {"folder": where}), head=_HEAD)
+    return promotion
+
+
+def _promoted_findings(
+    configs: Path, data: Path, folder: Path | None, *, by: str, reason: str, at: datetime
+) -> ModelPromotion:
+    if folder is None:
+        raise ConfigurationError("findings: give the folder that `cds train fusion --task findings` has written")
+    try:
+        card = PairedFindings.load(folder).card
+    except ModelError as error:
+        raise ConfigurationError(f"findings cannot be put into service: {error}") from None
+    where = str(folder.resolve())
+    figures = {finding: found["auroc"] for finding, found in card.metrics.items()}
+    promotion = ModelPromotion(
+        "promote model", FINDINGS, card.weights_sha256, where, by, reason, at.isoformat(timespec="seconds"), figures
+    )
+    record_act(data, asdict(promotion))
+    entry = {"id": FINDINGS, "sha256": card.weights_sha256, "by": by, "at": promotion.at, "folder": where}
+    put_entry(configs / FILE, TOP, entry, head=_HEAD)
     return promotion

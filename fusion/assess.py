@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from fusion.assessment import Assessment, DraftOrder, Modality, OpenFollowUp
+from fusion.assessment import Assessment, DraftOrder, FindingView, Modality, OpenFollowUp
 from fusion.examinations import Examinations
 from fusion.facts import Patient
 from fusion.findings import finding_views, findings_said, findings_shown
@@ -77,12 +77,21 @@ def assess(
         ),
         scores=scores,
         risks=risks.assess(patient, film_used, current, at),
-        findings=finding_views(report_used, film_used),
+        findings=_joined(finding_views(report_used, film_used), risks, report_used),
         follow_ups=follow_ups,
         order_checks=checks,
         rules=tuple(dict.fromkeys(of_follow_ups + of_orders)),
         dropped=patient.dropped,
     )
+
+
+def _joined(views: tuple[FindingView, ...], risks: RiskModels, report: ReportInput | None) -> tuple[FindingView, ...]:
+    """Return the views, joined by the site's model where one is in service; a CT report says nothing of the film."""
+    model = risks.findings
+    if model is None:
+        return views
+    reported = report is not None and report.modality in (None, "XR")
+    return tuple(model.joined(view, reported=reported) for view in views)
 
 
 def _film_used(imaging: ImagingInput | None, at: datetime, freshness: Freshness) -> ImagingInput | None:

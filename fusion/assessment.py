@@ -88,7 +88,11 @@ class RiskResult(_Frozen):
 
 
 class FindingView(_Frozen):
-    """One finding seen from both sides; the final report comes first."""
+    """One finding seen from both sides; the final report comes first.
+
+    combined_probability  by film and report together, from a model that the site has fitted on its own pairs
+    combined_model        id, version and hash of that model
+    """
 
     key: str
     report_assertion: str | None = None
@@ -97,6 +101,8 @@ class FindingView(_Frozen):
     image_probability: float | None = None
     image_label: bool | None = None
     agreement: Literal["agree", "image_only", "report_only", "not_comparable"]
+    combined_probability: float | None = Field(default=None, ge=0, le=1)
+    combined_model: str | None = None
     evidence: tuple[Evidence, ...] = ()
 
 

@@ -12,19 +12,20 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from fusion.assessment import Evidence, InputUsed, RiskResult
-from fusion.errors import ModelError
+from fusion.errors import ModelError, ModelVerificationError
 from fusion.facts import Patient
 from fusion.modalities import ImagingInput, ReportInput
-from fusion.risks import deterioration, intensive_care, severity, severity_features, severity_patient
+from fusion.risks import deterioration, intensive_care, paired_findings, severity, severity_features, severity_patient
 from fusion.risks.card import ModelCard
 from fusion.risks.deterioration import DeteriorationModel
 from fusion.risks.events import stays_of
+from fusion.risks.paired_findings import PairedFindings
 from fusion.risks.severity import SeverityModel
 
 PACKAGED = Path(__file__).parents[1] / "models"
 
 State = Literal["served", "off", "refused"]
-_Model = TypeVar("_Model", DeteriorationModel, SeverityModel)
+_Model = TypeVar("_Model", DeteriorationModel, SeverityModel, PairedFindings)
 _MODALITY_WORDS = {"image": "imaging", "text": "report", "record": "record"}
 
 
@@ -54,23 +55,37 @@ class RiskModels:
         deterioration_model: DeteriorationModel | None,
         severity_model: SeverityModel | None,
         statuses: Mapping[str, ModelStatus],
+        findings: PairedFindings | None = None,
     ) -> None:
         self._deterioration = deterioration_model
         self._severity = severity_model
         self._statuses = dict(statuses)
+        self._findings = findings
 
     @classmethod
-    def load(cls, folder: Path | None = None) -> RiskModels:
+    def load(cls, folder: Path | None = None, *, findings: tuple[Path, str] | None = None) -> RiskModels:
         """Return the models in a folder (default: those packaged); a bad one is refused, with the reason.
+
+        findings  folder of the model of findings that a site has put into service, and the hash it was put there with
 
         Severity may be absent altogether: then nothing is said of it.
         """
         root = folder or PACKAGED
         statuses: dict[str, ModelStatus] = {}
-        first = _served(root, deterioration.NAME, DeteriorationModel.load, statuses)
-        if not (root / severity.NAME).is_dir():
-            return cls(first, None, statuses)
-        return cls(first, _served(root, severity.NAME, SeverityModel.load, statuses), statuses)
+        first = _served(root / deterioration.NAME, DeteriorationModel.load, statuses)
+        second = None
+        if (root / severity.NAME).is_dir():
+            second = _served(root / severity.NAME, SeverityModel.load, statuses)
+        if findings is None:
+            return cls(first, second, statuses)
+        place, sha256 = findings
+        third = _served(place, lambda path: _bound(PairedFindings.load(path), sha256), statuses, paired_findings.NAME)
+        return cls(first, second, statuses, third)
+
+    @property
+    def findings(self) -> PairedFindings | None:
+        """The site's model that joins film and report per finding; None where none is in service."""
+        return self._findings
 
     def status(self) -> list[dict[str, Any]]:
         """Return a row per model: id, version, sha256, state (served, off or refused) and reason."""
@@ -141,10 +156,20 @@ class RiskModels:
         )
 
 
-def _served(root: Path, name: str, load: Callable[[Path], _Model], statuses: dict[str, ModelStatus]) -> _Model | None:
+def _bound(model: PairedFindings, sha256: str) -> PairedFindings:
+    """Return a model whose weights are those that the site has put into service."""
+    if model.card.weights_sha256 != sha256:
+        raise ModelVerificationError(f"{model.card.id}: the weights are not those that were put into service")
+    return model
+
+
+def _served(
+    folder: Path, load: Callable[[Path], _Model], statuses: dict[str, ModelStatus], name: str | None = None
+) -> _Model | None:
     """Return a model that is to be served, and note what became of it."""
+    name = name or folder.name
     try:
-        model = load(root / name)
+        model = load(folder)
     except ModelError as error:
         statuses[name] = ModelStatus(id=name, state="refused", reason=str(error))
         return None

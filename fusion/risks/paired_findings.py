@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
+from fusion.assessment import FindingView
 from fusion.errors import EvaluationError, ModelVerificationError
 from fusion.risks.card import ModelCard, read_card, verify_files, verify_output
 
@@ -20,6 +21,7 @@ ASSERTIONS = ("present", "possible", "absent")
 """What a report may assert; anything else counts as not mentioned, the reference level."""
 
 BOTH, IMAGE_ONLY, REPORT_ONLY = "both", "image", "report"
+NOT_MENTIONED = "not mentioned"
 _INTERCEPT, _SCORE = "intercept", "score"
 
 
@@ -69,6 +71,18 @@ class PairedFindings:
         for number, golden in enumerate(card.golden):
             verify_output(card, number, model.probability(**golden.input))
         return model
+
+    def joined(self, view: FindingView, *, reported: bool) -> FindingView:
+        """Return a view with the probability by film and report together; unchanged where none is fitted.
+
+        reported  whether there is a usable report of the film's kind, which may be silent on the finding
+        """
+        said = (view.report_assertion or NOT_MENTIONED) if reported else None
+        if view.key not in self._coefficients or (view.image_score is None and said is None):
+            return view
+        probability = self.probability(view.key, view.image_score, said)
+        model = f"{self.card.id} {self.card.version} {self.card.weights_sha256[:12]}"
+        return view.model_copy(update={"combined_probability": round(probability, 4), "combined_model": model})
 
     @property
     def findings(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from fusion.risks.boosters import THREADS, Boosters
 from fusion.risks.deterioration import Stage
 from fusion.risks.deterioration_features import features_of
 from fusion.risks.events import Array
+from fusion.training.checkpoints import Checkpoints
 
 Say = Callable[[str], None]
 Ints = npt.NDArray[np.int64]
@@ -99,19 +101,23 @@ def stage_for(recipe: Recipe, hours: float) -> int:
     return max(number for number, stage in enumerate(recipe.stages) if number == 0 or stage.from_hours <= hours)
 
 
-def out_of_fold(recipe: Recipe, copies: Copies, outcome: Ints, say: Say = lambda _: None) -> dict[View, Array]:
-    """Return raw log-odds per view, each stay predicted by boosters that have not seen it."""
+def out_of_fold(
+    recipe: Recipe, copies: Copies, outcome: Ints, checkpoints: Checkpoints, say: Say, name: str = "fold"
+) -> dict[View, Array]:
+    """Return raw log-odds per view, each stay predicted by boosters that have not seen it; folds are kept by name."""
     raw = {view: np.zeros(len(outcome)) for view in VIEWS}
     folds = StratifiedKFold(recipe.folds, shuffle=True, random_state=recipe.seed)
     for number, (train, test) in enumerate(folds.split(np.zeros(len(outcome)), outcome)):
-        fitted = [
-            Boosters(fit_stage(stage, copies, outcome, train.astype(np.int64), recipe.seed), 1.0, 0.0)
-            for stage in recipe.stages
-        ]
+        found = checkpoints.part(f"{name}{number}", partial(_predicted, recipe, copies, outcome, train, test))
         for view in VIEWS:
-            raw[view][test] = fitted[stage_for(recipe, view.hours)].log_odds(copies.at(view).iloc[test])
-        say(f"fold {number + 1} of {recipe.folds}")
+            raw[view][test] = found[str(view)]
+        say(f"{name} {number + 1} of {recipe.folds}")
     return raw
+
+
+def _predicted(recipe: Recipe, copies: Copies, outcome: Ints, train: Ints, test: Ints) -> dict[str, Array]:
+    fitted = [Boosters(fit_stage(stage, copies, outcome, train, recipe.seed), 1.0, 0.0) for stage in recipe.stages]
+    return {str(view): fitted[stage_for(recipe, view.hours)].log_odds(copies.at(view).iloc[test]) for view in VIEWS}
 
 
 def calibrations(recipe: Recipe, raw: dict[View, Array], outcome: Ints) -> list[tuple[float, float]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from fusion.risks.boosters import Boosters
 from fusion.risks.card import Golden, ModelCard, hashes, write_card
 from fusion.risks.deterioration import NAME, DeteriorationModel, Stage
 from fusion.risks.events import DESCRIPTORS, SERIES, Array
+from fusion.training.checkpoints import Checkpoints, fingerprint
 from fusion.training.deterioration import (
     Copies,
     Ints,
@@ -61,14 +62,16 @@ def train_deterioration(
     """Train on the sets of a folder, write the model folder, and return its card.
 
     data  folder of set_NAME.parquet (record, minute, parameter, value) and outcomes_NAME.csv
-    With several sets, a model of all but the last is also tested on the last, for the card.
+    With several sets, a model of all but the last is also tested on the last, for the card. A run that was stopped
+    goes on from the folds that are kept in `out`.
     """
     chosen = recipe or Recipe()
     cohorts = read_cohorts(data, names)
     copies = Copies(cohorts)
     outcome = copies.outcome
     say(f"{len(outcome)} stays, {int(outcome.sum())} deaths")
-    raw = out_of_fold(chosen, copies, outcome, say)
+    checkpoints = Checkpoints(out, fingerprint(chosen, outcome, *_values(cohorts)))
+    raw = out_of_fold(chosen, copies, outcome, checkpoints, say)
     everyone = np.arange(len(outcome))
     stages = _fitted(chosen, copies, outcome, everyone, raw)
     say("fitted on all stays")
@@ -76,7 +79,7 @@ def train_deterioration(
         "cross_validated": _by_view(outcome, calibrated_out_of_fold(chosen, raw, outcome), resamples)
     }
     if len(cohorts) > 1:
-        metrics["trained_on_others_tested_on_last"] = _transferred(chosen, copies, cohorts, resamples, say)
+        metrics["trained_on_others_tested_on_last"] = _transferred(chosen, copies, cohorts, resamples, checkpoints, say)
     out.mkdir(parents=True, exist_ok=True)
     entries = save_stages(stages, out)
     set_names = ", ".join(cohort.name for cohort in cohorts)
@@ -110,7 +113,14 @@ def train_deterioration(
         limits=_LIMITS,
     )
     write_card(out, card)
+    checkpoints.done()
     return card
+
+
+def _values(cohorts: Sequence[Cohort]) -> Iterator[Array]:
+    for cohort in cohorts:
+        for stay, minute, value in cohort.stays.series.values():
+            yield from (stay.astype(np.float64), minute, value)
 
 
 def _fitted(recipe: Recipe, copies: Copies, outcome: Ints, rows: Ints, raw: dict[View, Array]) -> list[Stage]:
@@ -121,11 +131,13 @@ def _fitted(recipe: Recipe, copies: Copies, outcome: Ints, rows: Ints, raw: dict
     return stages
 
 
-def _transferred(recipe: Recipe, copies: Copies, cohorts: Sequence[Cohort], resamples: int, say: Say) -> dict[str, Any]:
+def _transferred(
+    recipe: Recipe, copies: Copies, cohorts: Sequence[Cohort], resamples: int, checkpoints: Checkpoints, say: Say
+) -> dict[str, Any]:
     """Return the figures on the last set of a model, calibration included, made from the others only."""
     development = Copies(cohorts[:-1])
     outcome = development.outcome
-    raw = out_of_fold(recipe, development, outcome)
+    raw = out_of_fold(recipe, development, outcome, checkpoints, say, name="fold of the others")
     stages = _fitted(recipe, development, outcome, np.arange(len(outcome)), raw)
     say(f"fitted without set {cohorts[-1].name}")
     last = np.arange(len(outcome), len(copies.outcome))

@@ -21,13 +21,21 @@ from fusion.evaluation.metrics import RESAMPLES, Ints, auroc, calibration_error,
 from fusion.evaluation.operating_points import FEWEST
 from fusion.risks.card import Golden, ModelCard, hashes, write_card
 from fusion.risks.events import Array
-from fusion.risks.paired_findings import BOTH, COEFFICIENTS, IMAGE_ONLY, NAME, REPORT_ONLY, PairedFindings, terms_of
+from fusion.risks.paired_findings import (
+    BOTH,
+    COEFFICIENTS,
+    IMAGE_ONLY,
+    NAME,
+    NOT_MENTIONED,
+    REPORT_ONLY,
+    PairedFindings,
+    terms_of,
+)
 
 Say = Callable[[str], None]
 
 VERSION = "1.0.0"
 FOLDS = 5
-NOT_MENTIONED = "not mentioned"
 _CASES: dict[str, tuple[bool, bool]] = {BOTH: (True, True), IMAGE_ONLY: (True, False), REPORT_ONLY: (False, True)}
 _NEEDED = ("finding", "image_score", "report_assertion", "truth")
 _PENALTY = 10.0

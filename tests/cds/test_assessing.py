@@ -32,7 +32,7 @@ SERVER = "https://ehr.example/fhir"
 
 @pytest.fixture
 def assessor(database: Database, identity: IdentityTable) -> Assessor:
-    models = SimpleNamespace(risks=SimpleNamespace(assess=lambda *_: ()))
+    models = SimpleNamespace(risks=SimpleNamespace(assess=lambda *_: (), findings=None))
     orders = OrderTable.from_csv(Configs().packaged_text("orders.csv"))
     return Assessor(database, models, compile_rules({}), orders, identity, "https://cds.example")  # type: ignore[arg-type]
 
@@ -236,7 +236,7 @@ def test_a_nodule_on_a_ct_is_followed_as_on_a_ct_from_the_code_of_the_report(
     orders = OrderTable.from_csv(configs.packaged_text("orders.csv"))
     rules = compile_rules(configs.texts("rules"), orderables=orders.orderables, findings=configs.findings())
     vocabulary = Vocabulary.from_documents(configs.documents("lexicon"), known=configs.findings())
-    models = SimpleNamespace(risks=SimpleNamespace(assess=lambda *_: ()), extractor=Extractor(vocabulary))
+    models = SimpleNamespace(risks=SimpleNamespace(assess=lambda *_: (), findings=None), extractor=Extractor(vocabulary))
     code = {"coding": [{"system": "http://loinc.org", "code": "24627-2"}]}
     text = "FINDINGS: There is a solid 7 mm nodule in the right upper lobe."
     reports.receive_fhir(make_report(text, code=code), source="fhir", at=at)

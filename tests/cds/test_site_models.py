@@ -6,6 +6,8 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from pydicom.data import get_testdata_file
@@ -20,6 +22,7 @@ from cds.service import Service
 from cds.settings import Settings
 from cds.site_entries import put_entry
 from cds.store.films import film_by_id
+from fusion.training.findings import train_findings
 from vision import ImagingResult, read_radiograph
 from vision.analyze import MODELS
 from vision.card import read_card
@@ -153,6 +156,23 @@ def test_a_folder_of_the_site_s_own_is_promoted_and_one_that_is_damaged_is_not(h
     assert isinstance(refused.exception, ConfigurationError)
     (row,) = [row for row in service(here).models.status() if row["id"] == "vision-fracture"]
     assert row["state"] == "refused"
+
+
+def test_a_findings_model_of_the_site_is_promoted_with_its_hash_and_then_served(here: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "findings"
+    random = np.random.default_rng(1)
+    truth = (np.arange(200) % 2).astype(int)
+    score = np.clip(random.normal(0.3 + 0.4 * truth, 0.2), 0, 1)
+    said = np.where(truth == 1, "present", "absent")
+    table = {"finding": "pneumothorax", "image_score": score, "report_assertion": said, "truth": truth}
+    train_findings(pd.DataFrame(table), folder, resamples=20, say=lambda _: None)
+    assert service(here).models.risks.findings is None
+    call = ["promote", "findings", "--by", "Dr. Example", "--reason", "read 200 films again"]
+    assert CliRunner().invoke(app, [*call, "--folder", str(folder)]).exit_code == 0
+    served = service(here).models.risks.findings
+    assert served is not None
+    assert served.findings == ("pneumothorax",)
+    assert isinstance(CliRunner().invoke(app, call).exception, ConfigurationError)
 
 
 def test_a_model_that_is_not_there_cannot_be_promoted(here: Path) -> None:

@@ -25,7 +25,8 @@ _MODEL = ModelRef(id="test", version="1", sha256="0" * 64)
 class NoRisks(RiskModels):
     """No learned risk is served."""
 
-    def __init__(self) -> None: ...
+    def __init__(self) -> None:
+        super().__init__(None, None, {})
 
     def assess(self, *_: Any) -> tuple[RiskResult, ...]:  # type: ignore[override]
         return ()

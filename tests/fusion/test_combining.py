@@ -8,10 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fusion import FindingView, RiskModels, assess, compile_rules
 from fusion.errors import EvaluationError, ModelVerificationError
 from fusion.risks.paired_findings import PairedFindings
 from fusion.training.findings import read_pairs, train_findings
+from tests.fusion import builders as build
 
+NO_RULES = compile_rules({})
 PAIRS = 1200
 
 
@@ -107,3 +110,37 @@ def test_without_enough_patients_nothing_is_written(tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match="no finding has 40"):
         train_findings(simulated_pairs().head(50), tmp_path / "out", say=lambda _: None)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_site_s_model_in_service_joins_film_and_report_in_the_assessment(folder: Path) -> None:
+    model = PairedFindings.load(folder)
+    risks = RiskModels.load(folder.parent, findings=(folder, model.card.weights_sha256))
+    assert risks.status()[-1]["state"] == "served"
+
+    def joined(said: dict[str, str] | None, *, modality: str | None = None) -> FindingView:
+        text = None
+        if said is not None:
+            text = build.report({key: {"assertion": value} for key, value in said.items()}, modality=modality)
+        film = build.film({"pleural_effusion": True, "pneumothorax": False})
+        assessment = assess(build.patient(age=60), at=build.AT, rules=NO_RULES, risks=risks, imaging=film, report=text)
+        views = {view.key: view for view in assessment.findings}
+        assert views["pneumothorax"].combined_probability is None
+        return views["pleural_effusion"]
+
+    for said, known in (
+        ({"pleural_effusion": "absent"}, "absent"),
+        ({"fracture": "absent"}, "not mentioned"),
+        (None, None),
+    ):
+        view = joined(said)
+        assert view.combined_probability == pytest.approx(model.probability("pleural_effusion", 0.9, known), abs=1e-4)
+        assert view.combined_model is not None
+    of_ct = joined({"pleural_effusion": "absent"}, modality="CT")
+    assert of_ct.combined_probability == joined(None).combined_probability
+    assert joined({"pleural_effusion": "absent"}).report_assertion == "absent"
+
+
+def test_weights_that_were_not_put_into_service_are_refused(folder: Path) -> None:
+    risks = RiskModels.load(folder.parent, findings=(folder, "0" * 64))
+    assert risks.findings is None
+    assert risks.status()[-1]["state"] == "refused"

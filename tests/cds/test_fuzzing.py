@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import schemathesis
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -127,3 +128,35 @@ def test_feedback_of_any_content_is_kept_or_refused(client: TestClient) -> None:
             body = {"feedback": [{**item, field: odd}]}
             answer = client.post("/cds-services/chest-imaging-risk/feedback", json=body)
             assert answer.status_code in (200, 400), answer.text
+
+
+BINARY = {("post", "/api/v1/studies"), ("post", "/dicom-web/studies"), ("post", "/dicom-web/studies/{study}")}
+"""Bodies that schemathesis cannot write; tests of the arrivals fuzz them."""
+
+
+def _fuzz_operations(service: Service, client: TestClient, examples: int) -> None:
+    described = schemathesis.openapi.from_asgi("/openapi.json", client.app)
+    operations = [found.ok() for found in described.get_all_operations()]
+    for operation in operations:
+        if (operation.method, operation.path) in BINARY:
+            continue
+
+        @given(case=operation.as_strategy())
+        @settings(max_examples=examples, **_UNHURRIED)
+        def no_error_of_ours(case: Any) -> None:
+            prepared = case.as_transport_kwargs(base_url="http://testserver")
+            answer = client.request(**{name: part for name, part in prepared.items() if name != "cookies"})
+            assert answer.status_code < 500, f"{case.method} {case.path}: {answer.status_code}"
+
+        no_error_of_ours()
+
+
+def test_no_request_by_the_description_ends_in_an_error_of_ours(service: Service, client: TestClient) -> None:
+    _fuzz_operations(service, client, 2)
+
+
+@pytest.mark.soak
+def test_no_request_by_the_description_ends_in_an_error_of_ours_in_the_long_run(
+    service: Service, client: TestClient
+) -> None:
+    _fuzz_operations(service, client, 1300)

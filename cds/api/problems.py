@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -38,7 +39,7 @@ def install_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> Response:
-        errors = [{"path": ".".join(map(str, e["loc"])), "reason": e["msg"]} for e in error.errors()]
+        errors = [{"path": _path(e), "reason": e["msg"]} for e in error.errors()]
         return _answer(request, 422, "the request is not as the API describes it", errors=errors)
 
     @app.exception_handler(NotFoundError)
@@ -74,3 +75,9 @@ def install_problem_handlers(app: FastAPI) -> None:
 def _answer(request: Request, status: int, detail: str, **extra: object) -> Response:
     is_fhir = request.url.path.startswith("/fhir/")
     return outcome(status, detail) if is_fhir else problem(status, detail, **extra)
+
+
+def _path(error: dict[str, Any]) -> str:
+    """Return where a request is wrong; a field that nobody declared is not named, for its name is the client's text."""
+    place = [str(part) for part in error["loc"]]
+    return ".".join([*place[:-1], "(unknown field)"] if error["type"] == "extra_forbidden" else place)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -37,9 +38,11 @@ from fusion.risks.severity_features import (
     present,
     with_only,
 )
+from fusion.training.checkpoints import Checkpoints
 
 FUSED = subset_name(MODALITIES)
 FEWEST_FOR_SLOPE = 100
+FEWEST_TO_CALIBRATE = 5
 
 
 def _parameters() -> dict[str, Any]:
@@ -96,23 +99,37 @@ def fit(matrix: pd.DataFrame, outcome: Ints, recipe: Recipe, *, dropout: bool, s
     return xgboost.train({**recipe.parameters, "seed": seed}, data, num_boost_round=recipe.rounds)
 
 
-def cross_validated(table: pd.DataFrame, outcome: Ints, recipe: Recipe) -> CrossValidated:
-    """Return what models say of patients they have not seen; the projection, too, is fitted without them."""
-    fused = {subset_name(subset): np.zeros(len(outcome)) for subset in SUBSETS}
-    single = {name: np.zeros(len(outcome)) for name in MODALITIES}
-    for repeat in range(recipe.repeats):
-        folds = StratifiedKFold(recipe.folds, shuffle=True, random_state=recipe.seed + repeat)
-        for train, test in folds.split(np.zeros(len(outcome)), outcome):
-            projection = Projection.fitted(embeddings_of(table.iloc[train]), recipe.components)
-            seen, unseen = matrix_of(table.iloc[train], projection), matrix_of(table.iloc[test], projection)
-            seed = recipe.seed + repeat
-            together = fit(seen, outcome[train], recipe, dropout=True, seed=seed)
-            for subset in SUBSETS:
-                fused[subset_name(subset)][test] += margin(together, with_only(unseen, subset)) / recipe.repeats
-            for name in MODALITIES:
-                alone = fit(with_only(seen, (name,)), outcome[train], recipe, dropout=False, seed=seed)
-                single[name][test] += margin(alone, with_only(unseen, (name,))) / recipe.repeats
-    return CrossValidated(fused, single)
+def cross_validated(
+    table: pd.DataFrame, outcome: Ints, recipe: Recipe, checkpoints: Checkpoints, name: str
+) -> CrossValidated:
+    """Return what models say of patients they have not seen; repeats are kept under the name of the cases."""
+    kept = [
+        checkpoints.part(f"{name.replace(' ', '_')}_{repeat}", partial(_repeat, table, outcome, recipe, repeat))
+        for repeat in range(recipe.repeats)
+    ]
+    mean = {key: np.mean([part[key] for part in kept], axis=0) for key in kept[0]}
+    return CrossValidated(
+        {subset_name(subset): mean[f"fused {subset_name(subset)}"] for subset in SUBSETS},
+        {modality: mean[f"only {modality}"] for modality in MODALITIES},
+    )
+
+
+def _repeat(table: pd.DataFrame, outcome: Ints, recipe: Recipe, repeat: int) -> dict[str, Array]:
+    """Return one round of cross-validation; the projection, too, is fitted without the patients it is applied to."""
+    found = {f"fused {subset_name(subset)}": np.zeros(len(outcome)) for subset in SUBSETS}
+    found |= {f"only {modality}": np.zeros(len(outcome)) for modality in MODALITIES}
+    seed = recipe.seed + repeat
+    folds = StratifiedKFold(recipe.folds, shuffle=True, random_state=seed)
+    for train, test in folds.split(np.zeros(len(outcome)), outcome):
+        projection = Projection.fitted(embeddings_of(table.iloc[train]), recipe.components)
+        seen, unseen = matrix_of(table.iloc[train], projection), matrix_of(table.iloc[test], projection)
+        together = fit(seen, outcome[train], recipe, dropout=True, seed=seed)
+        for subset in SUBSETS:
+            found[f"fused {subset_name(subset)}"][test] = margin(together, with_only(unseen, subset))
+        for modality in MODALITIES:
+            alone = fit(with_only(seen, (modality,)), outcome[train], recipe, dropout=False, seed=seed)
+            found[f"only {modality}"][test] = margin(alone, with_only(unseen, (modality,)))
+    return found
 
 
 def margin(booster: xgboost.Booster, matrix: pd.DataFrame) -> Array:
@@ -145,8 +162,13 @@ def recalibrated(raw: Array, outcome: Ints) -> tuple[float, float]:
     return float(model.coef_[0, 0]), float(model.intercept_[0])
 
 
-def side_by_side(outcome: Ints, predicted: CrossValidated, *, resamples: int = RESAMPLES) -> dict[str, Any]:
-    """Return AUROC of the fused and of each single model with 95 % intervals, and their paired differences."""
+def side_by_side(
+    outcome: Ints, predicted: CrossValidated, known: Sequence[tuple[str, ...]], *, resamples: int = RESAMPLES
+) -> dict[str, Any]:
+    """Return AUROC of the fused and of each single model with 95 % intervals, their paired differences, calibration.
+
+    known  the modalities that each patient has; a set of modalities is judged where all of them are there
+    """
     fused = predicted.fused[FUSED]
     models = {"fused": fused, **{f"{name} only": values for name, values in predicted.single.items()}}
     probability = _cross_calibrated(fused, outcome)
@@ -170,7 +192,32 @@ def side_by_side(outcome: Ints, predicted: CrossValidated, *, resamples: int = R
             for name, values in predicted.fused.items()
             if name != FUSED
         },
+        "calibrated_within_subset": _within_subsets(outcome, predicted.fused, known, resamples),
     }
+
+
+def _within_subsets(
+    outcome: Ints, fused: Mapping[str, Array], known: Sequence[tuple[str, ...]], resamples: int
+) -> dict[str, Any]:
+    """Return what the calibration of each set of modalities is worth, fitted and measured on different patients."""
+    found: dict[str, Any] = {}
+    for subset in SUBSETS:
+        name = subset_name(subset)
+        rows = np.array([number for number, names in enumerate(known) if set(subset) <= set(names)], dtype=np.int64)
+        there = outcome[rows]
+        if len(there) == 0 or min(there.sum(), len(there) - there.sum()) < FEWEST_TO_CALIBRATE:
+            found[name] = {"patients": len(there), "severe": int(there.sum()), "note": "too few to measure"}
+            continue
+        probability = _cross_calibrated(fused[name][rows], there)
+        error = measure(there, probability, metrics={"calibration_error": calibration_error}, resamples=resamples)
+        found[name] = {
+            "patients": len(there),
+            "severe": int(there.sum()),
+            "mean_probability": float(probability.mean()),
+            "frequency": float(there.mean()),
+            **error,
+        }
+    return found
 
 
 def best_single(figures: Mapping[str, Any]) -> str:

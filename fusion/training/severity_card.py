@@ -16,7 +16,9 @@ from fusion.risks.boosters import Boosters
 from fusion.risks.card import Golden, ModelCard, hashes, write_card
 from fusion.risks.severity import NAME, PROJECTION, SeverityModel, save_projection
 from fusion.risks.severity_features import IMAGE_MODEL, LIMITS, RECORD, Projection, embeddings_of, matrix_of, present
+from fusion.training.checkpoints import Checkpoints, fingerprint
 from fusion.training.severity import Recipe, best_single, calibrations, cross_validated, fit, side_by_side
+from fusion.training.severity_page import FIGURES, page_of
 
 VERSION = "1.0.0"
 DEVICES = "devices"
@@ -59,16 +61,21 @@ def train_severity(
         "films with a stated licence": everyone[everyone["license"].notna()].reset_index(drop=True),
     }
     metrics: dict[str, Any] = {}
+    features = table.select_dtypes("number").to_numpy(np.float64)
+    checkpoints = Checkpoints(out, fingerprint(chosen, features, everyone["severe"].to_numpy()))
     for name, cases in variants.items():
         outcome = cases["severe"].to_numpy(np.int64)
         if min(outcome.sum(), len(outcome) - outcome.sum()) < chosen.folds:
             metrics[name] = {"patients": len(outcome), "severe": int(outcome.sum()), "note": "too few to measure"}
             continue
-        metrics[name] = rounded(side_by_side(outcome, cross_validated(cases, outcome, chosen), resamples=resamples))
+        predicted = cross_validated(cases, outcome, chosen, checkpoints, name)
+        metrics[name] = rounded(side_by_side(outcome, predicted, present(cases), resamples=resamples))
         say(f"{name}: {len(outcome)} patients measured")
     shipped = variants["films with a stated licence"]
     others = everyone[everyone["license"].isna()].reset_index(drop=True)
-    return _written(shipped, others, out, chosen, metrics, resamples)
+    card = _written(shipped, others, out, chosen, metrics, resamples, checkpoints)
+    checkpoints.done()
+    return card
 
 
 def verdict(figures: dict[str, Any]) -> tuple[bool, str]:
@@ -82,7 +89,13 @@ def verdict(figures: dict[str, Any]) -> tuple[bool, str]:
 
 
 def _written(
-    cases: pd.DataFrame, others: pd.DataFrame, out: Path, recipe: Recipe, metrics: dict[str, Any], resamples: int
+    cases: pd.DataFrame,
+    others: pd.DataFrame,
+    out: Path,
+    recipe: Recipe,
+    metrics: dict[str, Any],
+    resamples: int,
+    checkpoints: Checkpoints,
 ) -> ModelCard:
     outcome: Ints = cases["severe"].to_numpy(np.int64)
     projection = Projection.fitted(embeddings_of(cases), recipe.components)
@@ -92,7 +105,11 @@ def _written(
         slope=1.0,
         intercept=0.0,
     )
-    subsets = calibrations(cross_validated(cases, outcome, recipe).fused, present(matrix), outcome)
+    subsets = calibrations(
+        cross_validated(cases, outcome, recipe, checkpoints, "films with a stated licence").fused,
+        present(matrix),
+        outcome,
+    )
     out.mkdir(parents=True, exist_ok=True)
     names = [f"booster{number}.ubj" for number in range(recipe.boosters)]
     boosters.save(out, names)
@@ -136,6 +153,7 @@ def _written(
     ]
     card = card.model_copy(update={"golden": golden, "metrics": {**metrics, UNSEEN: unseen}})
     write_card(out, card)
+    (out / FIGURES).write_text(page_of(card), "utf-8")
     return card
 
 

@@ -16,6 +16,7 @@ from fusion.evaluation.severity import cases_of, evaluate_severity, only
 from fusion.facts import Condition, Observation, Patient
 from fusion.modalities import ImagingInput, ReportInput
 from fusion.risks import RiskModels, SeverityModel
+from fusion.risks.severity import subset_name
 from fusion.risks.severity_features import COLUMNS, EMBEDDED, MODALITIES, SUBSETS, Projection, row_of
 from fusion.training.severity import Recipe
 from fusion.training.severity_card import train_severity, verdict
@@ -131,6 +132,18 @@ def test_the_card_holds_every_comparison_and_trains_on_licensed_films_only(folde
     assert set(figures["fused_minus"]) == {f"{name} only" for name in MODALITIES}
     assert figures["auroc"]["fused"]["value"] > 0.75
     assert card.development["patients"] == PATIENTS * 2 // 3
+
+
+def test_every_set_of_modalities_is_judged_by_its_own_calibration_and_the_page_says_so(folder: Path) -> None:
+    card = SeverityModel.load(folder).card
+    found = card.metrics["all patients"]["calibrated_within_subset"]
+    assert set(found) == {subset_name(subset) for subset in SUBSETS}
+    for name, figures in found.items():
+        assert abs(figures["mean_probability"] - figures["frequency"]) < 0.1, name
+        assert 0 <= figures["calibration_error"]["low"] <= figures["calibration_error"]["high"]
+    page = (folder / "figures.md").read_text("utf-8")
+    assert all(f"| {name} |" in page for name in found)
+    assert all(f"| {name} ({card.metrics[name]['patients']}) |" in page for name in ("all patients",))
 
 
 @pytest.mark.parametrize(("low", "enabled"), [(0.01, True), (-0.01, False)])

@@ -36,7 +36,7 @@ from cds.store.films import PRIOR, film_by_id, recent_films, store_imaging_resul
 from cds.store.pacs_tables import DicomObjectRow
 from cds.store.tables import FilmRow
 from cds.store.verdicts import Verdict, add_verdict
-from tests.cds.dicom.conftest import Listen
+from tests.cds.dicom.conftest import Listen, dataset_of
 from tests.cds.outputs.test_outputs import RESULT
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::ResourceWarning", "ignore:Exception ignored in")
@@ -312,7 +312,7 @@ def test_our_own_picture_that_comes_back_is_no_film(site: Site, archive: Archive
     entity = AE("ARCHIVE")
     entity.add_requested_context(SecondaryCaptureImageStorage)
     association = entity.associate("127.0.0.1", receiver.port, ae_title="ROENTGEN")
-    assert association.send_c_store(archive.kept[3]).Status == 0
+    assert association.send_c_store(dataset_of(site.blobs.get(capture.sha256))).Status == 0
     association.release()
     with site.database.reading() as session:
         assert session.query(FilmRow).count() == 1

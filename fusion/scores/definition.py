@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -148,8 +149,10 @@ class ScoreDefinition:
     def _checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
         unknown = sorted(str(name) for name in set(given) - set(self.accepted))
         if unknown:
-            names = ", ".join(item.name for item in self.inputs)
-            raise ScoreInputError(f"{self.name}: unknown input {unknown[0][:40]!r}; inputs: {names}")
+            names = [item.name for item in self.inputs]
+            near = get_close_matches(unknown[0], names, n=1)
+            meant = f", perhaps for {near[0]}" if near else ""
+            raise ScoreInputError(f"{self.name}: {len(unknown)} unknown input{meant}; inputs: {', '.join(names)}")
         values = {name: item.checked(given.get(name)) for name, item in self.accepted.items()}
         if self.check is not None:
             self.check(values)

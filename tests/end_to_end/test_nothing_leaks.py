@@ -124,6 +124,7 @@ def go_through_every_path(bench: Bench) -> None:
         bench.send("POST", "/api/v1/reports", json=bad)
         bench.send("POST", "/api/v1/risk", json={"bundle": bad, "patient_id": FHIR_ID, NAME: NUMBER})
         bench.send("POST", f"/api/v1/scores/{NAME}", json=bad)
+    bench.send("POST", "/api/v1/scores/curb65", json={NAME: NUMBER, "age": NAME})
     bench.send("POST", "/api/v1/risk", json={"bundle": planted(patient_record(bench.state)), "patient_id": FHIR_ID})
     bench.send("POST", "/api/v1/reports:extract", json={"text": f"There are {WORDS}.", "id": NAME})
     bench.send("POST", "/api/v1/reports:extract", json={"text": {NAME: 1}, "context": {"age": NAME, NUMBER: 1}})

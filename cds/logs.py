@@ -19,7 +19,8 @@ ALLOWED_FIELDS = frozenset(
     {
         "event", "level", "timestamp", "module", "service", "hook", "status", "duration_ms", "method", "route", "film",
         "report", "job", "kind", "attempt", "model", "reason", "code", "count", "cards", "worker", "pid", "host",
-        "port", "setting", "version", "rule", "error_type", "error_at", "state", "silent", "identity", "request_id", "head",
+        "port", "setting", "version", "rule", "error_type", "error_at", "state", "silent", "identity", "request_id",
+        "head",
     }
 )  # fmt: skip
 

@@ -79,8 +79,8 @@ class Settings(BaseSettings):
     )
     api_roles: dict[str, tuple[Role, ...]] = Field(
         default_factory=dict,
-        description="Name of a key -> its roles: clinician, radiologist, remote_reader, engineer, auditor; none named: every key has "
-        'all. Example: {"ward": ["clinician"]}',
+        description="Name of a key -> its roles: clinician, radiologist, remote_reader, engineer, auditor; "
+        'none named: every key has all. Example: {"ward": ["clinician"]}',
     )
     clinicians_judge: bool = Field(
         default=False, description="Whether clinicians may give verdicts on findings. Example: true"

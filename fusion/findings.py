@@ -95,7 +95,7 @@ def second_look(views: Iterable[FindingView]) -> tuple[FindingView, ...]:
 
 
 def surprise(view: FindingView) -> float:
-    """Return how surprising a disagreement is, 0-2: the more the surer the film, and most where the report denies it."""
+    """Return how surprising a disagreement is, 0-2: more the surer the film, and most where the report denies it."""
     score = view.image_probability if view.image_probability is not None else view.image_score or 0.0
     if view.agreement == "report_only":
         return 1.0 - score

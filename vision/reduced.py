@@ -33,7 +33,10 @@ def halved(frame: bytes, bits: int) -> NDArray[np.uint16] | NDArray[np.uint8] | 
         return None
     if values.dtype == np.uint8 and bits == 8:
         return values
-    return values >> (_DECODER_BITS - bits) if values.dtype == np.uint16 else None
+    if values.dtype != np.uint16:
+        return None
+    stored: NDArray[np.uint16] = np.right_shift(values, _DECODER_BITS - bits, dtype=np.uint16)
+    return stored
 
 
 def _bits_of(frame: bytes) -> int | None:

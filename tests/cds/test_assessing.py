@@ -236,7 +236,9 @@ def test_a_nodule_on_a_ct_is_followed_as_on_a_ct_from_the_code_of_the_report(
     orders = OrderTable.from_csv(configs.packaged_text("orders.csv"))
     rules = compile_rules(configs.texts("rules"), orderables=orders.orderables, findings=configs.findings())
     vocabulary = Vocabulary.from_documents(configs.documents("lexicon"), known=configs.findings())
-    models = SimpleNamespace(risks=SimpleNamespace(assess=lambda *_: (), findings=None), extractor=Extractor(vocabulary))
+    models = SimpleNamespace(
+        risks=SimpleNamespace(assess=lambda *_: (), findings=None), extractor=Extractor(vocabulary)
+    )
     code = {"coding": [{"system": "http://loinc.org", "code": "24627-2"}]}
     text = "FINDINGS: There is a solid 7 mm nodule in the right upper lobe."
     reports.receive_fhir(make_report(text, code=code), source="fhir", at=at)

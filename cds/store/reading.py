@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Subquery, func, select
+from sqlalchemy import ColumnElement, Subquery, func, select
 from sqlalchemy.orm import Session, aliased
 
+from cds.store.films import PRIOR
 from cds.store.reading_tables import ReadingEventRow
 from cds.store.tables import FilmRow, ReportRow
 from cds.triage import LEVELS, Override
@@ -94,7 +95,7 @@ def reading_states(session: Session, film_ids: Sequence[str]) -> dict[str, Readi
 
 def open_films(session: Session, *, newest: int, oldest: int) -> list[FilmRow]:
     """Return current films that nobody is done with: of very many, the newest and the longest waiting."""
-    waiting = select(FilmRow).where(FilmRow.superseded_by.is_(None), FilmRow.id.not_in(select(_done().c.film_id)))
+    waiting = select(FilmRow).where(*_to_read())
     late = session.scalars(waiting.order_by(FilmRow.received_at).limit(oldest)).all()
     new = session.scalars(waiting.order_by(FilmRow.received_at.desc()).limit(newest)).all()
     return list({row.id: row for row in [*late, *new]}.values())
@@ -102,7 +103,7 @@ def open_films(session: Session, *, newest: int, oldest: int) -> list[FilmRow]:
 
 def count_open(session: Session) -> int:
     """Return how many current films nobody is done with."""
-    waiting = select(func.count()).where(FilmRow.superseded_by.is_(None), FilmRow.id.not_in(select(_done().c.film_id)))
+    waiting = select(func.count()).select_from(FilmRow).where(*_to_read())
     return session.scalar(waiting) or 0
 
 
@@ -129,6 +130,11 @@ def told_of(session: Session, reports: Iterable[ReportRow]) -> dict[str, dict[st
         if current is not None and event.finding is not None:
             found.setdefault(current, {})[event.finding] = _told(event)
     return found
+
+
+def _to_read() -> tuple[ColumnElement[bool], ...]:
+    """Return what makes a film one to read: current, not fetched for comparison, and nobody is done with it."""
+    return FilmRow.superseded_by.is_(None), FilmRow.source != PRIOR, FilmRow.id.not_in(select(_done().c.film_id))
 
 
 def _done() -> Subquery:

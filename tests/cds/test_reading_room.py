@@ -22,9 +22,9 @@ from cds.demo.state import DemoState
 from cds.oversight import COLUMNS, export_verdicts
 from cds.service import Service
 from cds.settings import Settings
-from cds.store.films import store_imaging_result
+from cds.store.films import PRIOR, store_imaging_result
 from cds.store.reading_tables import ReadingEventRow
-from cds.store.tables import VerdictRow
+from cds.store.tables import FilmRow, VerdictRow
 from tests.cds.planted import HOSTILE, KEY, MODEL, NOW, Planted, plant
 from vision import ImagingResult
 from vision.result import Finding, Mask
@@ -93,6 +93,13 @@ def test_a_film_is_unread_until_someone_opens_it_and_open_until_someone_is_done(
     assert [row["reading"] for row in view(planted, "done")] == ["done, reader"]
     assert planted.client.post(address, json={"done": False}).status_code == 201
     assert (len(view(planted, "open")), view(planted, "done")) == (1, [])
+
+
+def test_a_film_fetched_for_comparison_is_not_on_the_worklist(planted: Planted, service: Service) -> None:
+    assert view(planted, "open")
+    with service.database.writing() as session:
+        session.execute(update(FilmRow).where(FilmRow.id == planted.film_id).values(source=PRIOR))
+    assert view(planted, "open") == []
 
 
 def test_next_leads_to_the_first_open_film_that_is_not_the_one_just_left(planted: Planted) -> None:

@@ -34,12 +34,12 @@ import httpx
 from joserfc import jws
 from joserfc.jwk import ECKey
 from order_sign import NOW, PATH, SYSTEM, call, figures, plant
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from cds.service import Service
 from cds.settings import load_settings
 from cds.store.exchange_tables import PatientAliasRow, PatientRow
-from cds.store.tables import AssessmentRow
+from cds.store.tables import AssessmentRow, JobRow
 from fusion import Assessment
 
 ISSUER = "https://ehr.benchmark"
@@ -72,6 +72,8 @@ def fill(patients: int, films: int) -> None:
     service = Service(load_settings())
     service.database.migrate()
     plant(service, films)
+    with service.database.writing() as session:
+        session.execute(update(JobRow).values(state="done", finished_at=NOW))
     empty = Assessment(at=NOW).model_dump(mode="json")
     for start in range(0, patients, BATCH):
         subjects = [f"{SYSTEM}|OTHER-{number}" for number in range(start, min(start + BATCH, patients))]

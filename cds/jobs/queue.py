@@ -216,12 +216,15 @@ def _hold(session: Session, failed: JobRow) -> None:
     )
 
 
-def release_dead(session: Session, *, at: datetime) -> int:
-    """Give back the jobs leased by processes of this machine that no longer run; returns how many."""
+def release_dead(session: Session, worker: str = "", *, at: datetime) -> int:
+    """Give back the jobs leased by processes of this machine that no longer run; returns how many.
+
+    worker  who asks: what it has leased itself stays
+    """
     host = socket.gethostname()
     released = 0
     for row in session.scalars(select(JobRow).where(JobRow.state == "leased")):
-        if _is_dead(row.leased_by or "", host):
+        if row.leased_by != worker and _is_dead(row.leased_by or "", host):
             row.state, row.leased_by, row.leased_until, row.due_at = "queued", None, None, at
             released += 1
     return released

@@ -134,7 +134,7 @@ class Worker:
     def _take_back(self) -> bool:
         """Queue again what a dead process left leased; returns whether there was any."""
         with self._database.writing() as session:
-            released = release_dead(session, at=_now())
+            released = release_dead(session, self._name, at=_now())
         _log.info("worker started", pid=os.getpid(), count=released)
         return released > 0
 

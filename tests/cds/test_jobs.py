@@ -146,6 +146,17 @@ def test_a_worker_that_starts_takes_back_what_dead_processes_of_its_machine_held
     assert {_claimed(database, at).subject_id for _ in range(2)} == {"film-0", "film-1"}
 
 
+def test_a_worker_that_takes_back_keeps_what_its_own_loops_have_leased_already(
+    database: Database, at: datetime
+) -> None:
+    mine = worker_name()
+    _queued(database, at)
+    _claimed(database, at, mine)
+    with database.writing() as session:
+        assert release_dead(session, mine, at=at) == 0
+        assert release_dead(session, worker_name(), at=at) == 1
+
+
 def test_a_worker_name_is_never_given_twice() -> None:
     assert worker_name() != worker_name()
 

@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +98,9 @@ def test_a_report_is_extracted_with_age_sex_and_examination(
     reports.receive_fhir(report, patient=patient, source="fhir", at=at - LONG_AGO)
     models = Models()
     work(models).run_one()
-    assert models.contexts == [ReportContext(age=75, sex="female", ordered_exam="CT chest")]
+    assert models.contexts == [
+        ReportContext(age=75, sex="female", ordered_exam="CT chest", reported_on=date(2026, 3, 1))
+    ]
     with database.reading() as session:
         assert session.query(ReportResultRow).count() == 1
 
@@ -110,7 +112,7 @@ def test_an_impossible_birth_date_gives_no_age(
     reports.receive_fhir(make_report(), patient=patient, source="fhir", at=at - LONG_AGO)
     models = Models()
     work(models).run_one()
-    assert models.contexts == [ReportContext()]
+    assert models.contexts == [ReportContext(reported_on=date(2026, 3, 1))]
 
 
 def test_a_film_that_no_attempt_can_analyse_is_given_up_visibly(

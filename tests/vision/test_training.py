@@ -247,7 +247,7 @@ class TestExport:
 
     def test_exported_weights_give_what_the_networks_give(self, tmp_path: Path) -> None:
         members = [ChestNetwork(2, boxed=True).eval(), ChestNetwork(2, boxed=True).eval()]
-        export(members, 64, tmp_path)
+        export(members, 64, tmp_path, small=False)
         model = openvino.Core().compile_model(tmp_path / "model.xml", "CPU")
         film = np.random.default_rng(0).random((90, 80), np.float32)
         image = prepared(film, Preparation(size=64))[None]

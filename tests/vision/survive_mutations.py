@@ -92,7 +92,7 @@ def survive(originals: list[bytes], count: int, seed: int) -> Counter[str]:
 
 
 def _peak_kib() -> int:
-    """Return the most memory that was resident; unlike ru_maxrss, it is not that of the process that started this one."""
+    """Return the most memory that was resident; ru_maxrss may be that of the process that started this one."""
     status = Path("/proc/self/status").read_text()
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
 

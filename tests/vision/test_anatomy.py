@@ -219,9 +219,9 @@ class TestModel:
         model = AnatomyModel.load(folder, threads=1)
         plain = label_map(model.anatomy(chest.pixels).masks(REF), 256, 256)
         turned = label_map(model.anatomy(chest.pixels[:, ::-1].copy(), ("R", "F")).masks(REF), 256, 256)[:, ::-1]
-        for value in (1, 2, 3):
+        for value, least in ((1, 0.95), (2, 0.95), (3, 0.8)):  # the heart has no visible border above and below
             found, other = plain == value, turned == value
-            assert 2 * (found & other).sum() / (found.sum() + other.sum()) > 0.9
+            assert 2 * (found & other).sum() / (found.sum() + other.sum()) > least
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,7 @@ def test_the_ratio_of_a_film_becomes_the_score_with_its_widths_as_evidence(film)
     ratio = next(m.value for m in result.measurements if m.name == "cardiothoracic_ratio")
     assert score.status == "ok"
     assert score.value == pytest.approx(ratio, abs=0.002)
-    assert {used.name for used in score.inputs} >= {"cardiac_width_mm", "thoracic_width_mm", "projection"}
+    assert {used.name for used in score.inputs} == {"cardiac_width_mm", "thoracic_width_mm", "projection", "age"}
 
 
 def test_an_ap_film_gives_no_score(film) -> None:

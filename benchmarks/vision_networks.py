@@ -3,7 +3,8 @@
     python benchmarks/vision_networks.py --data DATA        needs the `train` extra for the ImageNet features
 
 Prints, for the radiologists' lung opacity on patients that neither has seen (the folds of the packaged model): the
-AUROC of both with 95 % intervals by resampling patients, their paired difference, and the time and memory of a film.
+AUROC of both with 95 % intervals by resampling patients, their paired difference, that of the networks which see the
+whole film and of those which see the lungs, and the time and memory of a film.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ from sklearn.preprocessing import StandardScaler
 from vision.encode import Encoder
 from vision.evaluation.evaluate import MODELS
 from vision.evaluation.figures import Cases, cases_of
-from vision.evaluation.films import LabelledFilms, adult_films
+from vision.evaluation.films import LabelledFilms, adult_films, folds_of
 from vision.evaluation.metrics import auroc, auroc_interval, interval, resampled
-from vision.evaluation.unseen import read_film, unseen_logits
+from vision.evaluation.unseen import encoded, read_film, unseen_logits
 from vision.prepare import Preparation, prepared
 
 LABEL = "lung_opacity"
@@ -58,6 +59,17 @@ def probed(features: NDArray[np.float32], cases: Cases) -> NDArray[np.float64]:
     return logits
 
 
+def by_view(encoder: Encoder, films: LabelledFilms) -> dict[str, NDArray[np.float64]]:
+    """Return the logits of the networks of each view that have not seen a film's patient."""
+    card = encoder.card
+    column, folds = card.labels.index(LABEL), folds_of(films.groups, card.folds)
+    members = np.array([encoded(encoder, path).member_logits[:, column] for path in films.table["path"]], float)
+    return {
+        region: members[np.arange(len(members)), folds + number * card.folds]
+        for number, region in enumerate(card.preparation.regions)
+    }
+
+
 def cost(encoder: Encoder, repeats: int = 30) -> dict[str, float]:
     """Return the median time of one film of 2500 x 2048 in milliseconds, and the peak memory of the process in MB."""
     film = np.random.default_rng(0).random((2500, 2048), np.float32)
@@ -82,6 +94,10 @@ def compared(data: Path) -> dict[str, Any]:
     return {
         **cases.counts,
         "packaged model": auroc_interval(cases.outcome, cases.logits, cases.patients),
+        **{
+            f"networks that see the {region}": auroc_interval(cases.outcome, logits, cases.patients)
+            for region, logits in by_view(encoder, films).items()
+        },
         "linear probe on ImageNet features": auroc_interval(cases.outcome, probe, cases.patients),
         "difference": interval(float(gain[0][0]), gain[1]),
         "one film, one thread": spent,

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from cds.configuration import Configs
-from cds.orders import OrderTable
+from cds.site.configuration import Configs
+from cds.site.orders import OrderTable
 from fusion import DraftOrder, ImagingInput, ReportInput, RiskModels, assess, compile_rules, read_patient, resources_of
 from nlp.result import Mention, StructuredReport
 from vision.result import Finding, ImagingResult, ModelRef

@@ -27,7 +27,7 @@ from typing import Any
 import pydicom
 from pydicom.data import get_testdata_file
 
-from cds.logs import configure_logs
+from cds.operating.logs import configure_logs
 from cds.service import Service
 from cds.settings import Settings
 from cds.store.films import film_by_id

@@ -28,7 +28,7 @@ import httpx
 import uvicorn
 
 from cds.api import create_app
-from cds.logs import configure_logs
+from cds.operating.logs import configure_logs
 from cds.service import Service
 from cds.settings import Settings
 from cds.store.films import FilmHeader, add_film, store_imaging_result

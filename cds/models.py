@@ -12,10 +12,10 @@ import yaml
 
 import fusion
 import vision
-from cds.configuration import Configs
 from cds.settings import Settings
-from cds.site_models import site_findings, site_models
-from cds.site_thresholds import site_cut_offs
+from cds.site.configuration import Configs
+from cds.site.models import site_findings, site_models
+from cds.site.thresholds import site_cut_offs
 from fusion.risks import RiskModels
 from nlp import Extractor, Vocabulary
 from vision import Analyzer

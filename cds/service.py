@@ -10,27 +10,27 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from cds.arrival import FilmArrivals, ReportArrivals
-from cds.assessing import Assessor
+from cds.assessing.assessment import Assessor
 from cds.audit.trail import AUDIT_FILE, AuditTrail
-from cds.codes import FindingCodes
-from cds.configuration import Configs
 from cds.dicom.commitment import Commitments
 from cds.dicom.fetching import Fetching, Watch
 from cds.dicom.nodes import Node, nodes_of
 from cds.dicom.returning import Returning
-from cds.gates import Gates
+from cds.fhir.smart import SmartLaunches
 from cds.jobs.worker import Worker
-from cds.logs import logger
 from cds.models import Models
-from cds.orders import OrderTable
-from cds.retention import Retention
+from cds.operating.logs import logger
+from cds.operating.retention import Retention
+from cds.operating.vault import Vault, master_key
+from cds.outputs.webhooks import Webhooks
 from cds.settings import DATABASE_FILE, Settings
-from cds.smart import SmartLaunches
+from cds.site.codes import FindingCodes
+from cds.site.configuration import Configs
+from cds.site.gates import Gates
+from cds.site.orders import OrderTable
 from cds.store import BlobFolder, Database
 from cds.store.keyring import Keyring
 from cds.store.subscriptions import announce
-from cds.vault import Vault, master_key
-from cds.webhooks import Webhooks
 from fusion import RuleSet, compile_rules
 
 _log = logger(__name__)

@@ -83,13 +83,13 @@ class NotInstalled:
             raise ModuleNotFoundError(name)
 
 sys.meta_path.insert(0, NotInstalled())
-import cds.api, cds.cli, cds.jobs.worker, cds.serving, cds.doctor, cds.demo
+import cds.api, cds.cli, cds.jobs.worker, cds.operating.serving, cds.operating.doctor, cds.demo
 print("\\n".join(sys.modules))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=CHECKOUT)
     assert done.returncode == 0, done.stderr
     loaded = set(done.stdout.split())
-    assert "cds.serving" in loaded
+    assert "cds.operating.serving" in loaded
     assert not {name for name in loaded if name.split(".")[0] in PACKAGES and ".training" in name}
 
 

@@ -17,7 +17,7 @@ from fastapi import HTTPException, Request
 from cds.api.oidc import OidcVerifier
 from cds.audit import note_access
 from cds.hooks.errors import TokenError
-from cds.logs import logger
+from cds.operating.logs import logger
 from cds.roles import EVERY_ROLE, Role, needed, permits, roles_with
 from cds.settings import Settings
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, HTTPException, Path, Request
 from fastapi.responses import JSONResponse
 
 from cds.api.access import client_of
-from cds.assessing import utc_now
+from cds.assessing.assessment import utc_now
 from cds.dicom.stow import NotMultipartError, parts_of, store_parts
 from cds.service import Service
 

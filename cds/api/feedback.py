@@ -8,10 +8,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.routing import APIRoute
 
-from cds.assessing import utc_now
-from cds.feedback_report import FeedbackReport, feedback_report
+from cds.assessing.assessment import utc_now
+from cds.oversight.feedback_report import FeedbackReport, feedback_report
+from cds.oversight.silent_report import SilentRule, silent_report
 from cds.service import Service
-from cds.silent_report import SilentRule, silent_report
 
 _Days = Annotated[int | None, Query(ge=1, le=3650, description="Only cards of the last days.")]
 

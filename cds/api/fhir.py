@@ -1,6 +1,6 @@
 """FHIR R4 under /fhir, to read: CapabilityStatement, read and search of what is published; errors as OperationOutcome.
 
-Thin: reads the request, asks `cds.publishing`, answers JSON with ETag and Last-Modified.
+Thin: reads the request, asks `cds.fhir.publishing`, answers JSON with ETag and Last-Modified.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from pydantic_core import to_json
 from sqlalchemy.orm import Session
 
 from cds.audit import note_access
-from cds.codes import FindingCodes
 from cds.fhir import Issue, operation_outcome
 from cds.fhir.capability import PUBLISHED, WITH_IDENTIFIER, capability_statement
+from cds.fhir.publishing import GoneError, Publisher
 from cds.fhir.searching import Published, Search, SearchError, read_search
-from cds.publishing import GoneError, Publisher
 from cds.service import Service
+from cds.site.codes import FindingCodes
 from cds.store.patients import KnownPatient, patient_by_alias, patients_by_fhir_id
 
 MEDIA_TYPE = "application/fhir+json"

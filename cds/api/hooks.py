@@ -13,9 +13,8 @@ import anyio.to_thread
 from fastapi import FastAPI, Request, Response
 from pydantic_core import to_json
 
-from cds.assessing import utc_now
+from cds.assessing.assessment import utc_now
 from cds.audit import note_access
-from cds.codes import FindingCodes
 from cds.fhir import Issue, operation_outcome
 from cds.hooks.answering import Answering
 from cds.hooks.backend import BackendTokens, client_key
@@ -25,9 +24,10 @@ from cds.hooks.feedback import read_feedback
 from cds.hooks.fetching import FhirFetcher
 from cds.hooks.services import configured_services
 from cds.hooks.tokens import TokenVerifier
-from cds.logs import logger, place_of
+from cds.operating.logs import logger, place_of
 from cds.service import Service
-from cds.silencing import silenced_rules
+from cds.site.codes import FindingCodes
+from cds.site.silencing import silenced_rules
 from cds.store.cards import add_feedback
 
 _log = logger(__name__)

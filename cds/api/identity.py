@@ -9,9 +9,9 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 
 from cds.api.access import client_of
-from cds.assessing import utc_now
+from cds.assessing.assessment import utc_now
+from cds.assessing.resolving import Decision, ItemKind, Unresolved, confirm_identity, decisions_on, unresolved
 from cds.audit import note_access
-from cds.resolving import Decision, ItemKind, Unresolved, confirm_identity, decisions_on, unresolved
 from cds.service import Service
 
 _EXAMPLE: dict[str, Any] = {"system": "urn:oid:1.2.3.4", "value": "4711", "reason": "Wristband and request form agree."}

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from cds.api.fhir import outcome
 from cds.errors import NotAcceptedError, NotFoundError
-from cds.logs import logger, place_of
+from cds.operating.logs import logger, place_of
 from fusion import FusionError
 from nlp import NlpError
 from vision import UnreadableImageError, VisionError

@@ -8,14 +8,14 @@ from fastapi import APIRouter, HTTPException, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from cds.api.access import client_of
-from cds.assessing import utc_now
+from cds.assessing.assessment import utc_now
 from cds.errors import NotFoundError
+from cds.oversight.triage import Level
 from cds.service import Service
 from cds.store.films import StoredFilm, film_by_id
 from cds.store.opinions import Opinion, answer, ask, opinion_by_id
 from cds.store.reading import EventKind, add_event
 from cds.store.reports import report_by_id
-from cds.triage import Level
 from vision import deep_picture
 
 _LONGEST = 4000

@@ -12,8 +12,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
-from cds.logs import logger, place_of
-from cds.monitoring import Turnaround, agreements, drifts, turnarounds
+from cds.operating.logs import logger, place_of
+from cds.oversight.monitoring import Turnaround, agreements, drifts, turnarounds
 from cds.store import Database
 from cds.store.watching import judged_since, passages_since, scored_since
 

@@ -16,7 +16,7 @@ from fastapi import HTTPException, Request, Response
 from fastapi.routing import APIRoute
 
 from cds.api.access import client_of
-from cds.assessing import utc_now
+from cds.assessing.assessment import utc_now
 from cds.service import Service
 from cds.store.repeats import KeptAnswer, begin, keep, release
 

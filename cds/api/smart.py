@@ -9,7 +9,7 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, Cookie, HTTPException, Query, Request
 from fastapi.responses import RedirectResponse
 
-from cds.assessing import utc_now
+from cds.assessing.assessment import utc_now
 from cds.audit import note_access
 from cds.errors import LaunchError
 from cds.service import Service

@@ -12,9 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cds.api.access import client_of
 from cds.api.paging import Cursor, link_next, position_of
-from cds.assessing import utc_now
+from cds.assessing.assessment import utc_now
 from cds.errors import NotFoundError
 from cds.hooks.errors import AddressRefusedError
+from cds.outputs.webhooks import new_secret
 from cds.service import Service
 from cds.store.subscriptions import (
     EVENT_TYPES,
@@ -25,7 +26,6 @@ from cds.store.subscriptions import (
     events_after,
     subscriptions_of,
 )
-from cds.webhooks import new_secret
 
 _MOST = 20
 _EXAMPLE: dict[str, Any] = {

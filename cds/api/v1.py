@@ -17,9 +17,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 
 from cds.api.access import client_of
 from cds.api.paging import Cursor, link_next, position_of
-from cds.assessing import utc_now
+from cds.arrival.contexts import GivenContext
+from cds.assessing.assessment import utc_now
 from cds.audit import note_access
-from cds.contexts import GivenContext
 from cds.errors import NotFoundError, ReportNotAcceptedError
 from cds.jobs.queue import JobState, job_state
 from cds.service import Service

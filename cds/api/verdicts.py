@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 
 from cds.api.access import client_of
 from cds.api.paging import Cursor, link_next, position_of
-from cds.assessing import utc_now
+from cds.assessing.assessment import utc_now
 from cds.audit import note_access
 from cds.errors import NotFoundError
 from cds.service import Service

@@ -17,9 +17,9 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, SecondaryCaptureImageStorage
 
-from cds.configuration import IdentityTable
+from cds.assessing.identity import administrative_gender
 from cds.errors import NotADicomFilmError
-from cds.identity import administrative_gender
+from cds.site.configuration import IdentityTable
 from cds.store import BlobFolder, Database
 from cds.store.dicom_objects import is_ours
 from cds.store.films import FilmHeader, add_film

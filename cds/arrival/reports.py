@@ -13,9 +13,9 @@ from datetime import UTC, date, datetime
 from typing import Any, get_args
 
 from cds.arrival.markup import text_of_html
-from cds.configuration import IdentityTable
 from cds.errors import ReportNotAcceptedError
-from cds.orders import OrderTable
+from cds.site.configuration import IdentityTable
+from cds.site.orders import OrderTable
 from cds.store import BlobFolder, Database
 from cds.store.reports import ReportHeader, ReportStatus, add_report
 

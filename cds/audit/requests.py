@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from cds.audit.trail import Access, Action, AuditTrail, Outcome
 from cds.errors import AuditError
 from cds.hooks.limits import refuse
-from cds.logs import logger
+from cds.operating.logs import logger
 
 _notes: ContextVar[dict[str, Any] | None] = ContextVar("audit_notes", default=None)
 _METHODS: dict[str, Action] = {

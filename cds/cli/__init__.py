@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from cds.cli.app import app
 from cds.cli.output import EXIT_FAILURE, complain
 from cds.errors import CdsError
-from cds.logs import configure_logs
+from cds.operating.logs import configure_logs
 from fusion import FusionError
 from nlp import NlpError
 from vision import VisionError

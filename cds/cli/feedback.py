@@ -9,15 +9,15 @@ from typing import Annotated, Any
 
 import typer
 
-from cds.assessing import utc_now
+from cds.assessing.assessment import utc_now
 from cds.cli.audit_trail import recorded
 from cds.cli.output import messages, print_json, screen, wrong_use
-from cds.feedback_report import Rate, feedback_report
-from cds.promotion import record_act
+from cds.oversight.feedback_report import Rate, feedback_report
+from cds.oversight.promotion import record_act
+from cds.oversight.silent_report import silent_report
 from cds.service import Service
 from cds.settings import load_settings
-from cds.silencing import silence
-from cds.silent_report import silent_report
+from cds.site.silencing import silence
 
 feedback_app = typer.Typer(help="What became of the cards.", no_args_is_help=True)
 silent_app = typer.Typer(help="What silent services would have said.", no_args_is_help=True)

@@ -10,9 +10,9 @@ import typer
 from rich.markup import escape
 
 from cds.cli.output import EXIT_SOME_REJECTED, messages, print_json, screen, wrong_use
-from cds.configuration import Configs
 from cds.models import Models
 from cds.settings import load_settings
+from cds.site.configuration import Configs
 from vision import Technique, analyze_files, heatmap_png, masks_png
 from vision.quality import quality_picture, quality_table
 from vision.result import ImagingResult

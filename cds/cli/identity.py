@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from cds.assessing import utc_now
+from cds.assessing.assessment import utc_now
+from cds.assessing.resolving import confirm_identity, unresolved
 from cds.cli.audit_trail import recorded
 from cds.cli.output import messages, print_json, screen, wrong_use
-from cds.resolving import confirm_identity, unresolved
 from cds.service import Service
 from cds.settings import load_settings
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cds.assessing import utc_now
+from cds.assessing.assessment import utc_now
 from cds.cli.output import messages, print_json, screen, wrong_use
 from cds.jobs.queue import GivenUp, given_up
 from cds.jobs.retrying import retry_given_up, retry_refused

@@ -10,10 +10,10 @@ import typer
 from cds.audit import Access
 from cds.cli.audit_trail import account
 from cds.cli.output import messages, print_json, wrong_use
+from cds.operating.vault import encrypt_folder, master_key, rotate_data_keys, rotate_master
 from cds.service import Service
 from cds.settings import Settings, load_settings
 from cds.store.encryption import read_key_file
-from cds.vault import encrypt_folder, master_key, rotate_data_keys, rotate_master
 
 _AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 

@@ -10,17 +10,17 @@ from typing import Annotated, Any
 
 import typer
 
-from cds.backup import back_up, restore_from
 from cds.cli.audit_trail import recorded
 from cds.cli.output import EXIT_FAILURE, complain, messages, print_json, screen
-from cds.doctor import examine
 from cds.errors import CdsError
-from cds.logs import configure_logs, log_crashes
+from cds.operating.backup import back_up, restore_from
+from cds.operating.doctor import examine
+from cds.operating.logs import configure_logs, log_crashes
+from cds.operating.serving import check_safe_to_serve, serve_forever
 from cds.service import Service
-from cds.serving import check_safe_to_serve, serve_forever
 from cds.settings import describe_settings, load_settings
-from cds.site_models import site_models
-from cds.site_thresholds import site_cut_offs
+from cds.site.models import site_models
+from cds.site.thresholds import site_cut_offs
 from fusion import FusionError
 from nlp import NlpError
 
@@ -84,7 +84,7 @@ def receiver(
     parent: Annotated[int | None, typer.Option(hidden=True, help="End when this process is gone.")] = None,
 ) -> None:
     """Receive films by DICOM and messages by HL7 until stopped; `cds serve` starts one where a port is set."""
-    from cds.receiving import receive_until_stopped
+    from cds.operating.receiving import receive_until_stopped
 
     settings = load_settings()
     configure_logs(settings.log_level)

@@ -9,12 +9,12 @@ from typing import Annotated, TextIO
 
 import typer
 
-from cds.catalogue import PROPOSAL_COLUMNS, Proposal, confirmed_rows, proposals, with_rows
 from cds.cli.audit_trail import recorded
 from cds.cli.output import messages, print_json, wrong_use
-from cds.orders import OrderTable
 from cds.service import Service
 from cds.settings import load_settings
+from cds.site.catalogue import PROPOSAL_COLUMNS, Proposal, confirmed_rows, proposals, with_rows
+from cds.site.orders import OrderTable
 
 orders_app = typer.Typer(help="Order codes of the site.", no_args_is_help=True)
 

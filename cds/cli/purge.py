@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cds.assessing import utc_now
+from cds.assessing.assessment import utc_now
 from cds.cli.audit_trail import account
 from cds.cli.output import messages, print_json
 from cds.service import Service

@@ -14,13 +14,13 @@ import pandas as pd
 import typer
 from rich.markup import escape
 
-from cds.assessing import utc_now
+from cds.assessing.assessment import utc_now
 from cds.cli.documents import read_documents
 from cds.cli.output import EXIT_SOME_REJECTED, complain, messages, print_json, screen, wrong_use
-from cds.codes import FindingCodes
 from cds.fhir.assessments import assessment_bundle
 from cds.service import Service
 from cds.settings import load_settings
+from cds.site.codes import FindingCodes
 from fusion import (
     Assessment,
     FusionError,
@@ -209,7 +209,7 @@ def severity(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, in place of CSV.")] = False,
 ) -> None:
     """Predict ICU or intubation from film, note, vitals and laboratory."""
-    from cds.severity_table import severity_table
+    from cds.studies.severity_table import severity_table
     from fusion.risks import predict_severity
 
     models = Service(load_settings()).models

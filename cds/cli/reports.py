@@ -9,15 +9,15 @@ import typer
 from pydantic import ValidationError
 from rich.markup import escape
 
+from cds.arrival.contexts import GivenContext
 from cds.cli.documents import read_texts
 from cds.cli.output import EXIT_SOME_REJECTED, print_json, screen
-from cds.codes import FindingCodes
-from cds.configuration import Configs
-from cds.contexts import GivenContext
 from cds.fhir.report import ReportFrame, diagnostic_report
 from cds.models import Models
-from cds.report_page import report_page
+from cds.pages.report import report_page
 from cds.settings import load_settings
+from cds.site.codes import FindingCodes
+from cds.site.configuration import Configs
 from nlp import Extractor, StructuredReport
 
 

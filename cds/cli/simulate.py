@@ -55,9 +55,9 @@ def worklist(
     from dataclasses import replace
     from datetime import timedelta
 
-    from cds.configuration import Configs
     from cds.settings import load_settings
     from cds.simulation import ArrivalModel, Detector, arrivals_of_log, draw, simulated
+    from cds.site.configuration import Configs
     from vision.analyze import MODELS
 
     detector = Detector.of_card(model or MODELS / "adult", _shares(prevalence or []))

@@ -50,7 +50,7 @@ def evaluate(
     as_json: _AsJson = False,
 ) -> None:
     """Measure a part of the program on cases with known truth: metrics with 95 % intervals."""
-    from cds.studies import evaluated
+    from cds.studies.running import evaluated
 
     figures = evaluated(subject.value, data, model=model, picture=picture)
     print_json(figures) if as_json else _show(figures)
@@ -79,7 +79,7 @@ def train(
     For vision DATA has images/ and labels.csv: file, patient, and 1, 0 or nothing for each finding; it needs
     `pip install 'roentgen-cds[train]'`. A run that was cut off goes on where it was.
     """
-    from cds.studies import trained
+    from cds.studies.running import trained
 
     with progress_bar("training") as progress:
         card = trained(package.value, task, data, out, start=start, say=messages.print, progress=progress)
@@ -109,10 +109,10 @@ def calibrate(
 
     Scores are those of `scores` in `cds analyze --json`. A column `patient` makes the intervals those of patients.
     """
-    from cds.assessing import utc_now
+    from cds.assessing.assessment import utc_now
     from cds.settings import load_settings
-    from cds.site_thresholds import threshold_entry, write_threshold
-    from cds.studies import model_sha256
+    from cds.site.thresholds import threshold_entry, write_threshold
+    from cds.studies.running import model_sha256
     from fusion.evaluation.operating_points import FEWEST, operating_point
     from fusion.evaluation.subgroups import scores_and_labels
 
@@ -173,12 +173,12 @@ def promote(
 
     The act is recorded: of a service with what it had said in silence, of a model with the figures of its card.
     """
-    from cds.assessing import utc_now
+    from cds.assessing.assessment import utc_now
     from cds.cli.audit_trail import recorded
-    from cds.promotion import promote as promoted
+    from cds.oversight.promotion import promote as promoted
     from cds.service import Service
     from cds.settings import load_settings
-    from cds.site_models import is_model, promote_model
+    from cds.site.models import is_model, promote_model
 
     settings = load_settings()
     parts = Service(settings)

@@ -29,7 +29,7 @@ def export(
     since: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day, in the site's zone.")] = None,
 ) -> None:
     """Write every verdict with score, model, version and drawn regions, without identity, the oldest first."""
-    from cds.oversight import export_verdicts
+    from cds.oversight.verdict_table import export_verdicts
     from cds.service import Service
     from cds.settings import load_settings
 

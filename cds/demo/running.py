@@ -23,9 +23,9 @@ from cds.demo.journey import Journey, Shown
 from cds.demo.screen import DemoScreen
 from cds.demo.state import DemoState
 from cds.errors import DemoError
-from cds.logs import configure_logs
+from cds.operating.logs import configure_logs
+from cds.operating.serving import http_server, worker_process
 from cds.service import Service
-from cds.serving import http_server, worker_process
 from cds.settings import PREFIX, Settings, load_settings
 
 HOST = "127.0.0.1"

@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from cds.dicom.nodes import Node
 from cds.jobs.queue import begin_again
-from cds.logs import logger, place_of
+from cds.operating.logs import logger, place_of
 from cds.store import BlobFolder, Database
 from cds.store.tables import FilmRow, JobRow
 

@@ -15,12 +15,12 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from cds.arrival import FilmArrivals
-from cds.configuration import IdentityTable
 from cds.dicom.nodes import Node
 from cds.dicom.peers import Peer, Study
 from cds.errors import DeliveryError, NotADicomFilmError
 from cds.jobs.queue import Job, enqueue
-from cds.logs import logger
+from cds.operating.logs import logger
+from cds.site.configuration import IdentityTable
 from cds.store import Database
 from cds.store.films import PRIOR
 from cds.store.pacs_tables import WatchedStudyRow

@@ -32,8 +32,8 @@ from cds.audit import Access, AuditTrail
 from cds.dicom.commitment import Commitments
 from cds.dicom.transport import LimitedServer, Limits
 from cds.errors import ConfigurationError, NotADicomFilmError, StoreError
-from cds.logs import logger, place_of
-from cds.network import networks_of, tls_context
+from cds.operating.logs import logger, place_of
+from cds.operating.network import networks_of, tls_context
 from cds.settings import Settings
 from cds.store.films import PRIOR
 

@@ -17,13 +17,13 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from cds.audit import Access, AuditTrail
-from cds.codes import FindingCodes
 from cds.dicom.nodes import Node
 from cds.dicom.peers import Peer
 from cds.errors import DeliveryError, NotYetError
-from cds.gates import Gates
 from cds.jobs.queue import Job, enqueue
 from cds.outputs import Made, Source, make_objects, withdrawal_of
+from cds.site.codes import FindingCodes
+from cds.site.gates import Gates
 from cds.store import BlobFolder, Database
 from cds.store.dicom_objects import last_revision, valid_objects, versions_of, withdraw
 from cds.store.films import PRIOR, StoredFilm, film_by_id

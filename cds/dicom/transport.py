@@ -15,8 +15,8 @@ from typing import Any
 
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
-from cds.logs import logger
-from cds.network import Network, admits
+from cds.operating.logs import logger
+from cds.operating.network import Network, admits
 
 _READ_BYTES = 1 << 18
 _LARGEST_ASSOCIATE_PDU = 1 << 17

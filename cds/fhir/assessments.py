@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from cds.codes import RULES, SCORES, FindingCodes
+from cds.site.codes import RULES, SCORES, FindingCodes
 from fusion import Assessment, FollowUp, OrderCheck, RiskResult, ScoreResult
 from fusion.assessment import Evidence, InputUsed
 

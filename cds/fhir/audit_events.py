@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cds.audit.trail import Entry
-from cds.codes import AUDIT_ACTIONS, PSEUDONYMS, ROLES
+from cds.site.codes import AUDIT_ACTIONS, PSEUDONYMS, ROLES
 
 _TYPES = "http://terminology.hl7.org/CodeSystem/audit-event-type"
 _DICOM = "http://dicom.nema.org/resources/ontology/DCM"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from cds.codes import LOINC, FindingCodes
+from cds.site.codes import LOINC, FindingCodes
 from vision import ImagingResult
 from vision.result import Finding, Region
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from cds.codes import LOINC, FindingCodes
+from cds.site.codes import LOINC, FindingCodes
 from nlp import StructuredReport
 from nlp.result import Mention, Recommendation
 

@@ -15,12 +15,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cds.arrival import ReportArrivals
 from cds.audit import Access, AuditTrail
-from cds.configuration import IdentityTable
 from cds.errors import AuditError, MessageNotAcceptedError, NotAcceptedError
 from cds.hl7.message import Header, Message, read_header, read_message
 from cds.hl7.patients import MERGES, merges_in
 from cds.hl7.reports import ReportMessage, reports_in
-from cds.logs import logger, place_of
+from cds.operating.logs import logger, place_of
+from cds.site.configuration import IdentityTable
 from cds.store import Database
 from cds.store.merges import add_merge
 

@@ -13,8 +13,8 @@ from hl7.mllp.exceptions import InvalidBlockError
 
 from cds.errors import ConfigurationError
 from cds.hl7.feed import Feed
-from cds.logs import logger
-from cds.network import admits, networks_of, tls_context
+from cds.operating.logs import logger
+from cds.operating.network import admits, networks_of, tls_context
 from cds.settings import Settings
 
 _START_SECONDS = 30.0

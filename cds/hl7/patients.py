@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from cds.configuration import IdentityTable
 from cds.errors import MessageNotAcceptedError
 from cds.hl7.message import Message
 from cds.hl7.reports import whose
+from cds.site.configuration import IdentityTable
 
 MERGES = frozenset({"A18", "A34", "A39", "A40", "A47"})
 

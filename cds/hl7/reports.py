@@ -14,10 +14,10 @@ from datetime import UTC
 from zoneinfo import ZoneInfo
 
 from cds.arrival.markup import text_of_html
-from cds.configuration import IdentityTable, Issuer
+from cds.assessing.identity import administrative_gender
 from cds.errors import MessageNotAcceptedError
 from cds.hl7.message import Message, Segment
-from cds.identity import administrative_gender
+from cds.site.configuration import IdentityTable, Issuer
 from cds.store.reports import ReportHeader, ReportStatus
 
 _STATUS: dict[str, ReportStatus] = {

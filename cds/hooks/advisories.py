@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 
-from cds.assessing import AssessedPatient
+from cds.assessing.assessment import AssessedPatient
 from cds.hooks.cards import Advice
 from cds.hooks.services import INDICATORS, Indicator
 from cds.hooks.wording import day, escaped, quoted, window

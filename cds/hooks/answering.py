@@ -10,9 +10,8 @@ from typing import Any
 import anyio.to_thread
 from sqlalchemy.exc import OperationalError
 
-from cds.assessing import AssessedPatient, Assessor
+from cds.assessing.assessment import AssessedPatient, Assessor
 from cds.audit import note_access
-from cds.codes import FindingCodes
 from cds.fhir import Issue, RequestFrame
 from cds.hooks.cards import Advice, CardMaker
 from cds.hooks.choosing import Chosen, advice_of, choose
@@ -23,9 +22,10 @@ from cds.hooks.fetching import FhirFetcher
 from cds.hooks.prefetch import gather, role_codes
 from cds.hooks.quotes import ReportWords
 from cds.hooks.services import HookService, RoleSettings, discovery
-from cds.logs import logger, place_of
-from cds.orders import OrderTable
-from cds.silencing import SilencedRules
+from cds.operating.logs import logger, place_of
+from cds.site.codes import FindingCodes
+from cds.site.orders import OrderTable
+from cds.site.silencing import SilencedRules
 from cds.store import BlobFolder, Database
 from cds.store.cards import ShownCard, add_cards, overridden_since, shown_keys
 from fusion import FusionError, NoPatientError

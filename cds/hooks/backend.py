@@ -24,7 +24,7 @@ from pydantic_core import from_json
 from cds.errors import ConfigurationError
 from cds.hooks.addresses import Pinned
 from cds.hooks.errors import AddressRefusedError
-from cds.logs import logger
+from cds.operating.logs import logger
 from cds.settings import Settings
 
 _DISCOVERY = "/.well-known/smart-configuration"

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal
 
-from cds.codes import OVERRIDE_REASONS, RULES, FindingCodes
 from cds.fhir import RequestFrame
 from cds.hooks.services import Indicator
 from cds.hooks.wording import escaped, plain
-from cds.orders import OrderTable
+from cds.site.codes import OVERRIDE_REASONS, RULES, FindingCodes
+from cds.site.orders import OrderTable
 from fusion.assessment import Evidence, Suggestion
 
 SOURCE_LABEL = "Roentgen CDS"

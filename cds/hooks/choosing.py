@@ -9,14 +9,14 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from cds.assessing import AssessedPatient
-from cds.codes import FindingCodes
+from cds.assessing.assessment import AssessedPatient
 from cds.hooks.advisories import follow_up_advice, order_advice, unresolved_advice
 from cds.hooks.cards import Advice
 from cds.hooks.overview import overview_advice
 from cds.hooks.services import INDICATORS, HookService, RoleSettings
-from cds.orders import OrderTable
-from cds.silencing import SilencedRules
+from cds.site.codes import FindingCodes
+from cds.site.orders import OrderTable
+from cds.site.silencing import SilencedRules
 
 _CHEST = frozenset({"chest", "ribs"})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from cds.assessing import AssessedPatient
+from cds.assessing.assessment import AssessedPatient
 from cds.hooks.choosing import Chosen
 from cds.hooks.prefetch import Record
 from cds.hooks.wording import plain

@@ -22,7 +22,7 @@ from joserfc.jwk import ECKey, RSAKey
 from joserfc.util import urlsafe_b64decode
 from pydantic_core import from_json
 
-from cds.logs import logger
+from cds.operating.logs import logger
 
 MAX_AGE_SECONDS = 3600.0
 RETRY_SECONDS = 60.0

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import date
 
-from cds.assessing import AssessedPatient
-from cds.codes import FindingCodes
+from cds.assessing.assessment import AssessedPatient
 from cds.hooks.advisories import evidence_lines, graver, is_answered, key_of, models_of, not_used_lines, wants_attention
 from cds.hooks.cards import Advice
 from cds.hooks.services import Indicator
 from cds.hooks.wording import day, escaped, listed, quoted, window
+from cds.site.codes import FindingCodes
 from fusion.assessment import Assessment, FindingView, FollowUp, Modality, RiskResult, ScoreResult
 
 _SHOWN = ("present", "possible")

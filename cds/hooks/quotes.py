@@ -10,7 +10,7 @@ from typing import TypeVar
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
-from cds.assessing import AssessedPatient
+from cds.assessing.assessment import AssessedPatient
 from cds.errors import DamagedBlobError
 from cds.store import BlobFolder
 from cds.store.tables import ReportRow

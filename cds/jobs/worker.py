@@ -35,8 +35,8 @@ from cds.jobs.queue import (
     renew,
     worker_name,
 )
-from cds.logs import logger, place_of
 from cds.models import Models
+from cds.operating.logs import logger, place_of
 from cds.store import BlobFolder, Database
 from cds.store.films import store_imaging_result
 from cds.store.reports import store_report_result

@@ -17,7 +17,7 @@ from pydicom.tag import BaseTag
 from pydicom.valuerep import validate_value
 
 from cds import __version__
-from cds.codes import FINDINGS, RADLEX, SNOMED, FindingCodes
+from cds.site.codes import FINDINGS, RADLEX, SNOMED, FindingCodes
 from vision import ImagingResult
 
 MANUFACTURER = "Roentgen CDS"

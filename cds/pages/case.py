@@ -12,12 +12,12 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from cds.configuration import FindingEntry, IdentityTable
-from cds.gates import Gates
-from cds.identity import Person, join
+from cds.assessing.identity import Person, join
 from cds.pages.findings import FindingRow, finding_rows
 from cds.pages.highlights import Piece, marks_of, pieces_of
 from cds.settings import Gate
+from cds.site.configuration import FindingEntry, IdentityTable
+from cds.site.gates import Gates
 from cds.store import BlobFolder
 from cds.store.films import StoredFilm, film_by_id, films_named
 from cds.store.films import with_results as films_with_results

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from cds.configuration import FindingEntry
+from cds.site.configuration import FindingEntry
 from fusion.assessment import Assessment, FindingView
 from nlp import StructuredReport
 from vision import ImagingResult

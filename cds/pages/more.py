@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 
 from cds.errors import NotFoundError
-from cds.monitoring import agreements, drifts, turnarounds
+from cds.oversight.monitoring import agreements, drifts, turnarounds
 from cds.pages.opinion import RemoteCase, remote_case
 from cds.pages.tour import Tour
 from cds.service import Service

@@ -15,7 +15,8 @@ from fastapi.templating import Jinja2Templates
 from sqlalchemy.exc import OperationalError
 
 from cds.audit import note_access
-from cds.logs import logger, place_of
+from cds.operating.logs import logger, place_of
+from cds.oversight.triage import LEVELS
 from cds.pages.case import CasePage, CasePages
 from cds.pages.more import add_monitoring, add_opinions, add_tour
 from cds.pages.words import clock, due, duration, enhancement_words, plain, quantity, score_words, since, value_words
@@ -23,7 +24,6 @@ from cds.pages.worklist import VIEWS, Row, Worklist
 from cds.service import Service
 from cds.store.ledger import subject_of
 from cds.store.reading import note_opened
-from cds.triage import LEVELS
 from vision.enhance import ENHANCEMENTS
 
 _FOLDER = Path(__file__).parent

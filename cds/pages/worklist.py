@@ -19,15 +19,15 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
-from cds.gates import Gates
+from cds.oversight.triage import LEVELS, Level, Priority, Reason, TriagePolicy, of_follow_up, of_report
 from cds.pages.case import reports_of_films
+from cds.site.gates import Gates
 from cds.store.films import StoredFilm, with_results
 from cds.store.ledger import Case, cases_of_films, cases_of_subjects, overdue_follow_ups
 from cds.store.reading import ReadingState, Told, count_open, open_films, read_films, reading_states, told_of
 from cds.store.reports import StoredReport, untold_reports
 from cds.store.tables import FilmRow, ReportRow
 from cds.store.verdicts import judged
-from cds.triage import LEVELS, Level, Priority, Reason, TriagePolicy, of_follow_up, of_report
 from fusion import FindingView, ImagingInput, ReportInput, second_look
 from fusion.findings import finding_views, surprise
 
@@ -46,7 +46,7 @@ class Row:
     """One line of a view.
 
     address        of the page to open
-    level          urgency, one of `cds.triage.LEVELS`
+    level          urgency, one of `cds.oversight.triage.LEVELS`
     reason         what makes it so, in words
     waiting_since  when the film was taken, the report issued or the follow-up due
     status         how far film, report and reading are, in words

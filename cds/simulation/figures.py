@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cds.oversight.triage import OF_FINDINGS, TriagePolicy
 from cds.simulation.arrivals import Arrival
 from cds.simulation.detector import Detector
 from cds.simulation.queueing import POLICIES, turnarounds
-from cds.triage import OF_FINDINGS, TriagePolicy
 
 _TAIL = 90
 _INTERVAL = (2.5, 97.5)

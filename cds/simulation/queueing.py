@@ -14,8 +14,8 @@ from datetime import timedelta
 import numpy as np
 from numpy.typing import NDArray
 
+from cds.oversight.triage import Priority, TriagePolicy
 from cds.simulation.arrivals import Arrival
-from cds.triage import Priority, TriagePolicy
 
 POLICIES = ("first in, first out", "priority", "priority with cap")
 _NEVER = timedelta(days=36500)

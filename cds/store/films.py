@@ -112,7 +112,7 @@ def films_named(
 ) -> list[FilmRow]:
     """Return current films that an identifier, an accession number or a study names, newest first.
 
-    Whether a film may be joined with a patient is decided by `cds.identity`, not here.
+    Whether a film may be joined with a patient is decided by `cds.assessing.identity`, not here.
     """
     wanted = list(identifiers)
     values = [value for _, value in wanted]

@@ -17,10 +17,10 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Subquery, func, select
 from sqlalchemy.orm import Session, aliased
 
+from cds.oversight.triage import LEVELS, Override
 from cds.store.films import PRIOR
 from cds.store.reading_tables import ReadingEventRow
 from cds.store.tables import FilmRow, ReportRow
-from cds.triage import LEVELS, Override
 
 EventKind = Literal["opened", "read", "reopened", "priority", "told"]
 

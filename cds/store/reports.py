@@ -120,7 +120,7 @@ def reports_named(
 ) -> Sequence[ReportRow]:
     """Return current reports that an identifier, an accession number or a study names, newest first.
 
-    Whether a report may be joined with a patient is decided by `cds.identity`, not here.
+    Whether a report may be joined with a patient is decided by `cds.assessing.identity`, not here.
     """
     wanted = list(identifiers)
     return session.scalars(

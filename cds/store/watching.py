@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from cds.monitoring import Judged, Passage, Scored
+from cds.oversight.monitoring import Judged, Passage, Scored
 from cds.store.reading_tables import ReadingEventRow
 from cds.store.tables import FilmRow, ImagingResultRow, VerdictRow
 

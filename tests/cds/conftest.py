@@ -16,8 +16,8 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
 from cds.arrival import FilmArrivals, ReportArrivals
-from cds.configuration import Configs, IdentityTable, Issuer
-from cds.orders import OrderTable
+from cds.site.configuration import Configs, IdentityTable, Issuer
+from cds.site.orders import OrderTable
 from cds.store import BlobFolder, Database
 
 AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -15,9 +15,9 @@ from httpx import Response
 from sqlalchemy.exc import OperationalError
 
 from cds.api import create_app
-from cds.configuration import IdentityTable
 from cds.service import Service
 from cds.settings import Settings
+from cds.site.configuration import IdentityTable
 from cds.store.films import store_imaging_result
 from cds.store.ledger import open_follow_ups
 from cds.store.reports import store_report_result

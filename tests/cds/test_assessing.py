@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from cds.arrival import FilmArrivals, ReportArrivals
-from cds.assessing import AssessedPatient, Assessor
-from cds.configuration import Configs, IdentityTable
+from cds.assessing.assessment import AssessedPatient, Assessor
 from cds.jobs.worker import Worker
-from cds.orders import OrderTable
+from cds.site.configuration import Configs, IdentityTable
+from cds.site.orders import OrderTable
 from cds.store import BlobFolder, Database
 from cds.store.films import store_imaging_result
 from cds.store.ledger import case_by_id

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from cds.arrival import FilmArrivals
-from cds.backup import back_up, restore_from
 from cds.errors import BackupError, ConfigurationError
+from cds.operating.backup import back_up, restore_from
 from cds.settings import Settings
 from cds.store import BlobFolder, Database
 from cds.store.tables import FilmRow, JobRow

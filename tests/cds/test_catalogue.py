@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cds.catalogue import confirmed_rows, proposals, with_rows
 from cds.cli.app import app
-from cds.configuration import Configs
 from cds.errors import ConfigurationError
-from cds.orders import OrderTable
+from cds.site.catalogue import confirmed_rows, proposals, with_rows
+from cds.site.configuration import Configs
+from cds.site.orders import OrderTable
 
 SYSTEM = "urn:oid:2.999.7"
 NAMES = {

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cds.configuration import Configs, IdentityTable, Issuer
 from cds.errors import ConfigurationError
+from cds.site.configuration import Configs, IdentityTable, Issuer
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ from joserfc.jwk import KeySet
 from pydicom.data import get_testdata_file
 from rich.console import Console
 
-from cds.configuration import Configs
 from cds.demo import run_demo
 from cds.demo.ehr import ISSUER as EHR
 from cds.demo.ehr import Reply, SigningKey, answer
@@ -36,6 +35,7 @@ from cds.demo.record import (
 from cds.demo.screen import DemoScreen
 from cds.demo.state import DemoState
 from cds.errors import DemoError
+from cds.site.configuration import Configs
 from fusion import read_patient, resources_of
 from fusion.scores.assessing import score_patient
 from nlp import Extractor, Vocabulary

@@ -14,18 +14,18 @@ from hypothesis import settings as with_settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from cds import vault
 from cds.audit import Access
-from cds.backup import back_up, restore_from
 from cds.cli.app import app as verbs
 from cds.errors import ConfigurationError, DamagedBlobError, EncryptionKeyError, StoreError
+from cds.operating import vault
+from cds.operating.backup import back_up, restore_from
+from cds.operating.vault import encrypt_folder, master_key, rotate_data_keys, rotate_master
 from cds.service import Service
 from cds.settings import Settings
 from cds.store.blobs import BlobFolder
 from cds.store.encryption import BlobCipher, is_plain, read_key, read_key_file
 from cds.store.keyring import KEYS_FILE, Keyring
 from cds.store.tables import FilmRow
-from cds.vault import encrypt_folder, master_key, rotate_data_keys, rotate_master
 from tests.cds.conftest import AT, _film
 
 MakeService = Callable[..., Service]

@@ -20,13 +20,13 @@ from sqlalchemy.exc import OperationalError
 from cds.api import create_app
 from cds.jobs.queue import DELIVERY, Job, claim, given_up, job_state
 from cds.jobs.worker import Worker
+from cds.outputs.webhooks import signed_headers
 from cds.service import Service
 from cds.settings import Settings
 from cds.store.exchange_tables import IdempotencyRow
 from cds.store.repeats import KEPT
 from cds.store.subscriptions import announce, events_after
 from cds.store.tables import FilmRow
-from cds.webhooks import signed_headers
 
 KEYS = {"ward": "the-key-of-the-ward", "lab": "the-key-of-the-lab"}
 NOW = datetime.now(UTC)

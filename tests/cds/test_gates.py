@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from cds.gates import Gates
+from cds.site.gates import Gates
 from cds.store.verdicts import SaidVerdict
 from vision import ImagingResult
 from vision.result import Box, Finding, Heatmap, ModelRef, Region

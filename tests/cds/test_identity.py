@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cds.arrival import FilmArrivals, ReportArrivals
-from cds.identity import Person, administrative_gender, contradiction, join
+from cds.assessing.identity import Person, administrative_gender, contradiction, join
+from cds.assessing.joining import Evidence, evidence_of
 from cds.jobs.queue import MAX_ATTEMPTS
-from cds.joining import Evidence, evidence_of
 from cds.store import Database
 from cds.store.films import store_imaging_result
 from cds.store.reports import store_report_result

@@ -16,9 +16,9 @@ def _logged(code: str, level: str = "info") -> list[dict[str, Any]]:
     """Run code in a process of its own and return its log; its standard output must stay empty."""
     script = f"""
 import logging, threading, warnings
-from cds.logs import logger
+from cds.operating.logs import logger
 early = logger("made.before")
-from cds.logs import configure_logs, log_crashes, place_of
+from cds.operating.logs import configure_logs, log_crashes, place_of
 configure_logs({level!r}); log_crashes()
 {code}
 """

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from cds.monitoring import Judged, Passage, Scored, agreements, drifts, share, stability_index, turnarounds
+from cds.oversight.monitoring import Judged, Passage, Scored, agreements, drifts, share, stability_index, turnarounds
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cds.configuration import Configs
 from cds.errors import ConfigurationError
 from cds.fhir import RequestFrame
-from cds.orders import COLUMNS, OrderTable
+from cds.site.configuration import Configs
+from cds.site.orders import COLUMNS, OrderTable
 from fusion.orderables import ORDERABLE_KEYS
 
 LOINC = "http://loinc.org"

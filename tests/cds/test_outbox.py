@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 
 from cds.arrival import FilmArrivals
 from cds.cli.app import app
-from cds.doctor import examine
 from cds.errors import DeliveryError, NotFoundError
 from cds.jobs.queue import ANALYSIS, DELIVERY, Job, claim, enqueue, fail, given_up, is_due, job_state, queue_state
 from cds.jobs.retrying import retry_given_up
 from cds.jobs.worker import Worker
+from cds.operating.doctor import examine
 from cds.service import Service
 from cds.settings import Settings
 from cds.store import BlobFolder, Database

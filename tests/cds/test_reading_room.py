@@ -19,7 +19,7 @@ from cds.api import create_app
 from cds.demo.film import demo_film
 from cds.demo.record import ISSUER, RECORD_NUMBER
 from cds.demo.state import DemoState
-from cds.oversight import COLUMNS, export_verdicts
+from cds.oversight.verdict_table import COLUMNS, export_verdicts
 from cds.service import Service
 from cds.settings import Settings
 from cds.store.films import PRIOR, store_imaging_result

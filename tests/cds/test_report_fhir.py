@@ -13,9 +13,9 @@ from fhir.resources.R4B.diagnosticreport import DiagnosticReport
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cds.codes import FINDINGS, LOINC, RADLEX, SNOMED, FindingCodes
-from cds.configuration import Configs
 from cds.fhir.report import READING, ReportFrame, diagnostic_report
+from cds.site.codes import FINDINGS, LOINC, RADLEX, SNOMED, FindingCodes
+from cds.site.configuration import Configs
 from nlp import Extractor, Vocabulary
 
 AT = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)

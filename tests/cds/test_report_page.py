@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 import pytest
 import yaml
 
-from cds.configuration import Configs
-from cds.report_page import report_page
+from cds.pages.report import report_page
+from cds.site.configuration import Configs
 from nlp import Extractor, Vocabulary
 
 AT = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)

@@ -12,8 +12,8 @@ from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
 from cds.api import create_app
+from cds.assessing.identity import Person, join
 from cds.cli.app import app
-from cds.identity import Person, join
 from cds.jobs.queue import job_state
 from cds.jobs.retrying import _missed, retry_refused
 from cds.service import Service

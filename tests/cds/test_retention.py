@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from cds.audit import Access
 from cds.errors import NotFoundError
-from cds.retention import Purged
+from cds.operating.retention import Purged
 from cds.service import Service
 from cds.settings import Settings
 from cds.store.cards import Feedback, ShownCard, add_cards, add_feedback

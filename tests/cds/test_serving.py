@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from cds import serving
 from cds.errors import ConfigurationError, UnsafeToServeError
-from cds.serving import check_safe_to_serve, is_loopback, worker_process
+from cds.operating import serving
+from cds.operating.serving import check_safe_to_serve, is_loopback, worker_process
 from cds.settings import Settings, load_settings
 
 OPEN = "0.0.0.0"  # noqa: S104 - what must be refused

@@ -12,10 +12,10 @@ import pytest
 from typer.testing import CliRunner
 
 from cds.cli import app
-from cds.configuration import Configs
 from cds.errors import SimulationError
+from cds.oversight.triage import Priority
 from cds.simulation import POLICIES, Arrival, ArrivalModel, Detector, arrivals_of_log, simulated, turnarounds
-from cds.triage import Priority
+from cds.site.configuration import Configs
 from vision.analyze import MODELS
 
 

@@ -13,14 +13,14 @@ import yaml
 from pydicom.data import get_testdata_file
 from typer.testing import CliRunner, Result
 
-from cds.assessing import utc_now
+from cds.assessing.assessment import utc_now
 from cds.cli.app import app
-from cds.doctor import examine
 from cds.errors import ConfigurationError
-from cds.promotion import ACTS
+from cds.operating.doctor import examine
+from cds.oversight.promotion import ACTS
 from cds.service import Service
 from cds.settings import Settings
-from cds.site_entries import put_entry
+from cds.site.entries import put_entry
 from cds.store.films import film_by_id
 from fusion.training.findings import train_findings
 from vision import ImagingResult, read_radiograph

@@ -12,10 +12,10 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from cds.assessing import utc_now
+from cds.assessing.assessment import utc_now
 from cds.cli.app import app
 from cds.errors import ConfigurationError
-from cds.promotion import ACTS, with_live_service
+from cds.oversight.promotion import ACTS, with_live_service
 from cds.service import Service
 from cds.settings import load_settings
 from cds.store.tables import CardRow
@@ -71,7 +71,7 @@ def test_an_audit_prints_a_line_for_everyone_and_for_each_group(scored: Path) ->
 def test_a_threshold_is_written_bound_to_its_model_in_place_of_the_older(
     scored: Path, site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cds.studies.model_sha256", lambda settings, model: SHA)
+    monkeypatch.setattr("cds.studies.running.model_sha256", lambda settings, model: SHA)
     for sensitivity in ("0.8", "0.95"):
         done = run(
             "calibrate", scored, "--finding", "tuberculosis", "--model", "adult", "--sensitivity", sensitivity, "--json"
@@ -88,7 +88,7 @@ def test_a_threshold_is_written_bound_to_its_model_in_place_of_the_older(
 def test_few_cases_give_figures_and_no_threshold(
     scored: Path, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cds.studies.model_sha256", lambda settings, model: SHA)
+    monkeypatch.setattr("cds.studies.running.model_sha256", lambda settings, model: SHA)
     few = tmp_path / "few.csv"
     few.write_text("".join(scored.read_text("utf-8").splitlines(keepends=True)[:60]), "utf-8")
     call = ("calibrate", few, "--finding", "tuberculosis", "--model", "adult", "--specificity", "0.9")
@@ -157,7 +157,7 @@ def test_nlp_without_reports_says_so(tmp_path: Path) -> None:
 def test_vision_without_the_packages_for_training_names_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cds.studies.find_spec", lambda name: None)
+    monkeypatch.setattr("cds.studies.running.find_spec", lambda name: None)
     done = run("train", "vision", "--task", "adult", "--data", tmp_path, "--out", tmp_path / "out")
     assert "pip install 'roentgen-cds[train]'" in str(done.exception)
 

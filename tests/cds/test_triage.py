@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cds.configuration import Configs
 from cds.errors import ConfigurationError
-from cds.triage import LEVELS, Override, Priority, Reason, TriagePolicy, of_report, policy_from
+from cds.oversight.triage import LEVELS, Override, Priority, Reason, TriagePolicy, of_report, policy_from
+from cds.site.configuration import Configs
 from nlp import StructuredReport
 from nlp.result import Communication, CriticalResult
 from vision import ImagingResult

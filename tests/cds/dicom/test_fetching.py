@@ -10,13 +10,13 @@ import pytest
 from pydantic import SecretStr
 
 from cds.arrival import FilmArrivals
-from cds.configuration import IdentityTable
 from cds.dicom.fetching import Fetching
 from cds.dicom.nodes import Node
 from cds.dicom.peers import Peer
 from cds.errors import DeliveryError
 from cds.jobs.queue import EXCHANGE, Job, claim
 from cds.outputs import make_objects
+from cds.site.configuration import IdentityTable
 from cds.store import Database
 from cds.store.tables import FilmRow
 from tests.cds.dicom.conftest import Listen

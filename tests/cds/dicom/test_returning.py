@@ -22,15 +22,15 @@ from pynetdicom.sop_class import (
 
 from cds.arrival import FilmArrivals
 from cds.audit import AuditTrail
-from cds.codes import FindingCodes
-from cds.configuration import Configs
 from cds.dicom.nodes import Node, nodes_of
 from cds.dicom.receiver import Receiver
 from cds.dicom.returning import Returning
 from cds.errors import ConfigurationError, DeliveryError, NotADicomFilmError, NotYetError
-from cds.gates import Gates
 from cds.jobs.queue import DELIVERY, EXCHANGE, Job, claim, finish
 from cds.settings import Gate
+from cds.site.codes import FindingCodes
+from cds.site.configuration import Configs
+from cds.site.gates import Gates
 from cds.store import BlobFolder, Database
 from cds.store.films import PRIOR, film_by_id, recent_films, store_imaging_result
 from cds.store.pacs_tables import DicomObjectRow

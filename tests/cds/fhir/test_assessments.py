@@ -8,9 +8,9 @@ from typing import Any
 
 from fhir.resources.R4B.bundle import Bundle
 
-from cds.codes import SCORES, FindingCodes
-from cds.configuration import FindingEntry
 from cds.fhir.assessments import assessment_bundle
+from cds.site.codes import SCORES, FindingCodes
+from cds.site.configuration import FindingEntry
 from fusion import Assessment, FollowUp, OrderCheck, RiskResult, ScoreResult, Suggestion
 from fusion.assessment import Contribution, Evidence, InputUsed
 

@@ -11,8 +11,8 @@ import pytest
 from cds.arrival import ReportArrivals
 from cds.audit import AuditTrail
 from cds.audit.trail import AUDIT_FILE
-from cds.configuration import IdentityTable
 from cds.hl7 import Feed
+from cds.site.configuration import IdentityTable
 from cds.store import Database
 from cds.store.keyring import Keyring
 

@@ -14,9 +14,9 @@ from sqlalchemy import select
 
 from cds.arrival import ReportArrivals
 from cds.audit import AuditTrail
-from cds.configuration import Configs, IdentityTable
 from cds.hl7 import Feed
-from cds.orders import OrderTable
+from cds.site.configuration import Configs, IdentityTable
+from cds.site.orders import OrderTable
 from cds.store import BlobFolder, Database
 from cds.store.exchange_tables import PatientMergeRow
 from cds.store.keyring import Keyring

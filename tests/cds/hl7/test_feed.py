@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from sqlalchemy import event, select
 
 from cds.arrival import FilmArrivals
+from cds.assessing.joining import evidence_of
 from cds.audit import AuditTrail
 from cds.hl7 import Feed
-from cds.joining import evidence_of
 from cds.store import BlobFolder, Database
 from cds.store.tables import JobRow, ReportRow
 from fusion import read_patient

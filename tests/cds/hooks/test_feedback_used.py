@@ -15,10 +15,10 @@ from typer.testing import CliRunner
 
 from cds.api import create_app
 from cds.cli.app import app
-from cds.feedback_report import FEWEST_ANSWERS, feedback_report, rate
-from cds.promotion import promote
+from cds.oversight.feedback_report import FEWEST_ANSWERS, feedback_report, rate
+from cds.oversight.promotion import promote
+from cds.oversight.silent_report import silent_report
 from cds.service import Service
-from cds.silent_report import silent_report
 from cds.store.cards import Feedback, ShownCard, add_cards, add_feedback
 from cds.store.tables import CardRow, FollowUpRow
 from cds.store.verdicts import add_verdict, verdicts_of_film

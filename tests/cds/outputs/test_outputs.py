@@ -15,10 +15,10 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from cds.codes import FindingCodes
-from cds.configuration import Configs
 from cds.outputs import Made, make_objects, withdrawal_of
 from cds.outputs.source import SCHEME, Source
+from cds.site.codes import FindingCodes
+from cds.site.configuration import Configs
 from vision import ImagingResult, read_radiograph
 from vision.result import Box, Finding, Heatmap, Mask, Measurement, ModelRef, Region
 

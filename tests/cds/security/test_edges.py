@@ -20,8 +20,8 @@ from pydantic import ValidationError
 
 from cds.api import create_app
 from cds.api.rates import Buckets
+from cds.operating.serving import http_server
 from cds.service import Service
-from cds.serving import http_server
 from cds.settings import Settings
 
 KEY, OTHER = "the-key-of-the-ward-1", "the-key-of-the-lab-12"

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from cds.audit import Access, AuditTrail
-from cds.doctor import examine
-from cds.safety import look
+from cds.operating.doctor import examine
+from cds.operating.safety import look
 from cds.service import Service
 from cds.settings import Settings
 from cds.store import Database

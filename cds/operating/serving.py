@@ -17,7 +17,7 @@ import uvicorn
 
 from cds.api import create_app
 from cds.errors import ConfigurationError, UnsafeToServeError
-from cds.logs import logger
+from cds.operating.logs import logger
 from cds.service import Service
 from cds.settings import Settings
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from cds.configuration import Configs
-from cds.site_entries import put_entry, site_entries
+from cds.site.configuration import Configs
+from cds.site.entries import put_entry, site_entries
 
 FILE, TOP = "silenced.yaml", "silenced"
 _HEAD = "# Rules that this site has silenced, by `cds feedback silence`; `enabled: false` lets one speak again.\n"

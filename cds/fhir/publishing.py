@@ -1,7 +1,7 @@
 """What is published as FHIR R4: the resources of a patient, and one by its id, made from the store when asked for.
 
-Only what could be joined with a patient is theirs here, by the rules of `cds.identity`; of film results only what the
-site's gates let out.
+Only what could be joined with a patient is theirs here, by the rules of `cds.assessing.identity`; of film results only
+what the site's gates let out.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from cds.codes import FindingCodes
+from cds.assessing.identity import Person, join
 from cds.fhir.assessments import follow_up_task, risk_assessments, score_observations
 from cds.fhir.films import DICOM_UID, FilmFrame, film_observations, film_report, imaging_study
 from cds.fhir.report import ReportFrame, diagnostic_report
 from cds.fhir.searching import Published
-from cds.gates import Gates
-from cds.identity import Person, join
+from cds.site.codes import FindingCodes
+from cds.site.gates import Gates
 from cds.store import BlobFolder
 from cds.store.films import films_named, with_results
 from cds.store.merges import with_merged

@@ -18,11 +18,11 @@ from sqlcipher3 import dbapi2 as sqlcipher
 
 from cds.audit.trail import AUDIT_FILE
 from cds.errors import BackupError, ConfigurationError, DamagedBlobError
+from cds.operating.vault import Vault, master_key
 from cds.settings import DATABASE_FILE, Settings
 from cds.store.blobs import BlobFolder
 from cds.store.encryption import BlobCipher, connect
 from cds.store.keyring import KEYS_FILE, Keyring
-from cds.vault import Vault, master_key
 
 _DATABASES = (DATABASE_FILE, AUDIT_FILE)
 _BLOB = re.compile(r"blobs/([0-9a-f]{2})/(\1[0-9a-f]{62})")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cds.configuration import FindingEntry
+from cds.site.configuration import FindingEntry
 
 LOINC = "http://loinc.org"
 SNOMED = "http://snomed.info/sct"

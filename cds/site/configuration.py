@@ -16,10 +16,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cds.errors import ConfigurationError
-from cds.triage import TriagePolicy, policy_from
+from cds.oversight.triage import TriagePolicy, policy_from
 
-_IN_WHEEL = Path(__file__).parent / "configs"
-_IN_CHECKOUT = Path(__file__).parent.parent / "configs"
+_IN_WHEEL = Path(__file__).parents[1] / "configs"
+_IN_CHECKOUT = Path(__file__).parents[2] / "configs"
 
 
 def packaged_configs() -> Path:

@@ -18,13 +18,13 @@ import anyio.to_thread
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from cds.assessing.joining import Evidence, evidence_of
 from cds.audit import note_access
-from cds.configuration import IdentityTable
-from cds.gates import Gates
-from cds.joining import Evidence, evidence_of
-from cds.logs import logger, place_of
 from cds.models import Models
-from cds.orders import OrderTable
+from cds.operating.logs import logger, place_of
+from cds.site.configuration import IdentityTable
+from cds.site.gates import Gates
+from cds.site.orders import OrderTable
 from cds.store import Database
 from cds.store.films import StoredFilm
 from cds.store.ledger import kept_case, open_follow_ups, store_case, subject_in_use

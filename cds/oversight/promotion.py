@@ -17,8 +17,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from cds.errors import ConfigurationError
+from cds.oversight.silent_report import silent_report
 from cds.settings import Settings
-from cds.silent_report import silent_report
 from cds.store.tables import CardRow, FeedbackRow
 
 ACTS = "acts.jsonl"

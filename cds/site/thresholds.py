@@ -12,8 +12,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from cds.configuration import Configs
-from cds.site_entries import put_entry, site_entries
+from cds.site.configuration import Configs
+from cds.site.entries import put_entry, site_entries
 from fusion.evaluation.operating_points import OperatingPoint
 from vision import CutOff
 

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from cds.configuration import Configs
 from cds.errors import ConfigurationError
+from cds.site.configuration import Configs
 
 _Entry = TypeVar("_Entry", bound=BaseModel)
 

@@ -14,8 +14,8 @@ from typing import Any, Literal
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from cds.configuration import IdentityTable
 from cds.errors import NotAcceptedError, NotFoundError
+from cds.site.configuration import IdentityTable
 from cds.store.exchange_tables import IdentityDecisionRow
 from cds.store.tables import FilmRow, ReportRow
 

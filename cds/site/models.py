@@ -12,11 +12,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from cds.configuration import Configs
 from cds.errors import ConfigurationError
-from cds.promotion import record_act
+from cds.oversight.promotion import record_act
 from cds.settings import Settings
-from cds.site_entries import put_entry, site_entries
+from cds.site.configuration import Configs
+from cds.site.entries import put_entry, site_entries
 from fusion.errors import ModelError
 from fusion.risks.paired_findings import NAME as FINDINGS
 from fusion.risks.paired_findings import PairedFindings

@@ -13,9 +13,9 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy.orm import Session
 
-from cds.identity import Joined, Person, join
+from cds.assessing.identity import Joined, Person, join
 from cds.jobs.queue import JobKind, job_state
-from cds.logs import logger
+from cds.operating.logs import logger
 from cds.store.films import StoredFilm, films_named
 from cds.store.films import with_results as films_with_results
 from cds.store.merges import with_merged

@@ -12,10 +12,10 @@ from typing import Any
 
 import pandas as pd
 
-from cds.configuration import Configs
 from cds.errors import ConfigurationError
 from cds.models import Models
 from cds.settings import Settings, load_settings
+from cds.site.configuration import Configs
 
 Say = Callable[[str], None]
 Progress = Callable[[int, int], None]
@@ -114,7 +114,7 @@ def _severity(data: Path, model: Path | None) -> dict[str, Any]:
 
 def _severity_cases(data: Path) -> pd.DataFrame:
     """Return the cohort of a folder (cohort.csv, images/), the film that counts of each patient with its features."""
-    from cds.severity_table import severity_table
+    from cds.studies.severity_table import severity_table
     from fusion.evaluation.severity import cases_of
 
     settings = load_settings()

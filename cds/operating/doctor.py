@@ -16,9 +16,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from cds.dicom.peers import Peer
 from cds.errors import CdsError, DeliveryError
 from cds.jobs.queue import DELIVERY, given_up, queue_state
-from cds.safety import look
+from cds.operating.safety import look
+from cds.operating.serving import check_safe_to_serve, is_loopback
 from cds.service import Service
-from cds.serving import check_safe_to_serve, is_loopback
 from cds.settings import SETTINGS_FILE_VARIABLE, unknown_variables
 from fusion import FusionError
 from nlp import NlpError

@@ -15,10 +15,10 @@ from typing import Literal
 
 from cryptography import x509
 
+from cds.operating.serving import is_loopback
+from cds.operating.vault import master_key
 from cds.service import Service
-from cds.serving import is_loopback
 from cds.settings import Settings
-from cds.vault import master_key
 
 Grave = Literal["ok", "warning", "error"]
 Said = tuple[Grave, str]

@@ -14,7 +14,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from cds.feedback_report import Rate, rate
+from cds.oversight.feedback_report import Rate, rate
 from cds.store.tables import AssessmentRow, CardRow, FeedbackRow, FollowUpRow, VerdictRow
 
 _AGREEING = frozenset({"agree", "corrected"})

@@ -16,7 +16,7 @@ from pathlib import Path
 from rapidfuzz import fuzz, process
 
 from cds.errors import ConfigurationError
-from cds.orders import COLUMNS, OrderTable
+from cds.site.orders import COLUMNS, OrderTable
 from fusion.orderables import Orderable
 
 LEAST_SCORE = 60.0

@@ -20,6 +20,7 @@ from cds.fhir.smart import SmartLaunches
 from cds.jobs.worker import Worker
 from cds.models import Models
 from cds.operating.logs import logger
+from cds.operating.network import calling_tls
 from cds.operating.retention import Retention
 from cds.operating.vault import Vault, master_key
 from cds.outputs.webhooks import Webhooks
@@ -137,7 +138,7 @@ class Service:
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
         """The archives and modalities of the site."""
-        return nodes_of(self.configs.pacs(), self.settings.pacs_keys)
+        return nodes_of(self.configs.pacs(), self.settings.pacs_keys, calling_tls(self.settings))
 
     @cached_property
     def returning(self) -> Returning:

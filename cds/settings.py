@@ -158,7 +158,7 @@ class Settings(BaseSettings):
     )
     dicom_tls_ca: Path | None = Field(
         default=None,
-        description="PEM of who signs the certificates that callers must show. Example: /etc/roentgen/ca.pem",
+        description="PEM of who signs the certificates of callers and of nodes with `tls`. Example: /etc/cds/ca.pem",
     )
     dicom_max_associations: int = Field(default=10, ge=1, le=200, description="Associations at once. Example: 20")
     dicom_timeout_s: float = Field(

@@ -21,6 +21,7 @@ from cds.arrival.contexts import GivenContext
 from cds.assessing.assessment import utc_now
 from cds.audit import note_access
 from cds.errors import NotFoundError, ReportNotAcceptedError
+from cds.jobs.pictures import shown_film
 from cds.jobs.queue import JobState, job_state
 from cds.service import Service
 from cds.store.films import StoredFilm, film_by_id, recent_films
@@ -30,7 +31,7 @@ from cds.store.reports import report_by_id
 from fusion import Assessment, resources_of, searched_types
 from fusion.scores import SCORES, calculate
 from nlp import StructuredReport
-from vision import ImagingResult, heatmap_png, read_radiograph, render_png
+from vision import ImagingResult, heatmap_png
 
 _DICOM = "application/dicom"
 _Json = dict[str, Any]
@@ -166,7 +167,7 @@ def _add_studies(router: APIRouter, service: Service) -> None:
         """Return the film for display, as the standard says it is shown; `enhancement` is named in the answer."""
         film = _film(service, study_id)
         try:
-            picture = render_png(read_radiograph(service.blobs.get(film.row.sha256)), max_side, enhancement)
+            picture = shown_film(service.blobs, film.row.sha256, max_side, enhancement)
         except ValueError as error:
             raise HTTPException(422, str(error)) from None
         return Response(picture, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})

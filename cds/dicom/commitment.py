@@ -7,12 +7,14 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from pydicom.dataset import Dataset
-from pynetdicom import AE, build_role, evt
+from pynetdicom import build_role, evt
 from pynetdicom.association import Association
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 from sqlalchemy import select
 
+from cds.dicom.calling import called
 from cds.dicom.nodes import Node
+from cds.errors import DeliveryError
 from cds.jobs.queue import begin_again
 from cds.operating.logs import logger, place_of
 from cds.store import BlobFolder, Database
@@ -22,7 +24,6 @@ SUCCESS, NO_SUCH_ACTION, INVALID_ARGUMENT = 0x0000, 0x0123, 0x0115
 _REQUEST, _ALL_KEPT, _SOME_NOT = 1, 1, 2
 _NO_SUCH_INSTANCE = 0x0112
 _MOST = 10_000
-_SECONDS = 30.0
 _PAUSES = (0.2, 2.0, 10.0)
 _log = logger(__name__)
 
@@ -97,27 +98,15 @@ class Commitments:
                     _send_report(association, answer)
                 else:
                     self._send_to(node, answer)
-            except (RuntimeError, ValueError, OSError) as error:
+            except (RuntimeError, ValueError, OSError, DeliveryError) as error:
                 _log.warning("commitment not reported", **place_of(error))
                 continue
             return
 
     def _send_to(self, node: Node, answer: Dataset) -> None:
-        entity = AE(self._our_title)
-        entity.add_requested_context(StorageCommitmentPushModel)
-        entity.connection_timeout = entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = _SECONDS
-        association = entity.associate(
-            node.host,
-            node.port,
-            ae_title=node.ae_title,
-            ext_neg=[build_role(StorageCommitmentPushModel, scp_role=True)],
-        )
-        if not association.is_established:
-            raise ConnectionError("no association")
-        try:
+        role = build_role(StorageCommitmentPushModel, scp_role=True)
+        with called(node, self._our_title, [(StorageCommitmentPushModel, None)], roles=[role]) as association:
             _send_report(association, answer)
-        finally:
-            association.release()
 
 
 def ask_commitment(association: Association, named: Sequence[tuple[str, str]], transaction: str) -> int | None:

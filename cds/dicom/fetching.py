@@ -26,7 +26,6 @@ from cds.store.films import PRIOR
 from cds.store.pacs_tables import WatchedStudyRow
 from cds.store.tables import FilmRow
 
-_LOOK_BACK = timedelta(days=1)
 _log = logger(__name__)
 
 
@@ -47,10 +46,16 @@ class Fetching:
     def look_through(self, node: Node) -> int:
         """Fetch what is new in one archive since it was last looked through; returns how many films.
 
-        The first look goes back one day. Raises DeliveryError when the archive cannot be reached.
+        Each look lists all studies of the last `watch_days` before the newest study seen, so that one which is added
+        later under an older date is found. Raises DeliveryError when the archive cannot be reached.
         """
         peer = Peer(node, self.our_title)
-        return sum(self._fetch_changed(peer, study) for study in peer.studies_since(self._since(node)))
+        seen = self._seen(node)
+        return sum(
+            self._fetch(peer, study)
+            for study in peer.studies_since(self._since(node))
+            if study.instances is None or seen.get(study.uid) != study.instances
+        )
 
     def arrived(self, session: Session, job: Job, at: datetime) -> None:
         """Queue the search for earlier films, in the transaction that stores a film's result."""
@@ -80,12 +85,8 @@ class Fetching:
             elif not self._known(study.uid):
                 peer.move(study.uid)
 
-    def _fetch_changed(self, peer: Peer, study: Study) -> int:
-        key = (peer.node.id, study.uid)
-        with self.database.reading() as session:
-            seen = session.get(WatchedStudyRow, key)
-        if seen is not None and study.instances is not None and seen.instances == study.instances:
-            return 0
+    def _fetch(self, peer: Peer, study: Study) -> int:
+        """Fetch what is new in a study, then mark it as fetched; returns how many films."""
         count = self._receive(peer, study, source="pacs")
         with self.database.writing() as session:
             session.merge(
@@ -118,7 +119,7 @@ class Fetching:
             return frozenset(session.scalars(query))
 
     def _since(self, node: Node) -> str:
-        """Return the date to look from: a day before the newest study seen, against clocks and late arrivals."""
+        """Return the date to look from."""
         with self.database.reading() as session:
             newest = session.scalar(select(func.max(WatchedStudyRow.study_date)).where(WatchedStudyRow.node == node.id))
         today = datetime.now(self.zone)
@@ -126,7 +127,15 @@ class Fetching:
             last = min(datetime.strptime(newest or "", "%Y%m%d").replace(tzinfo=self.zone), today)
         except ValueError:
             last = today
-        return (last - _LOOK_BACK).strftime("%Y%m%d")
+        return (last - timedelta(days=node.watch_days)).strftime("%Y%m%d")
+
+    def _seen(self, node: Node) -> dict[str, int | None]:
+        """Return how many instances each study had when it was fetched."""
+        rows = select(WatchedStudyRow.study_instance_uid, WatchedStudyRow.instances).where(
+            WatchedStudyRow.node == node.id, WatchedStudyRow.study_date >= self._since(node)
+        )
+        with self.database.reading() as session:
+            return {row.study_instance_uid: row.instances for row in session.execute(rows)}
 
     def _dicom_issuer(self, film: FilmRow) -> str | None:
         issuer = self.identity.for_system(film.identifier_system)

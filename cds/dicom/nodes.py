@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -15,14 +16,16 @@ _AE_TITLE = r"^[!-\[\]-~]{1,16}$"
 class Node(BaseModel):
     """One system that films come from or objects go to.
 
-    send     how objects of results go there; None: they do not
-    watch    whether to look there for new films
-    priors   how many earlier studies of a patient to fetch from there
-    confirm  whether to ask for storage commitment of what was sent by C-STORE
-    key      `user:password` for HTTP Basic, else a bearer token, for its DICOMweb
+    send        how objects of results go there; None: they do not
+    watch       whether to look there for new films
+    watch_days  how many days each look goes back behind the newest study seen
+    priors      how many earlier studies of a patient to fetch from there
+    confirm     whether to ask for storage commitment of what was sent by C-STORE
+    tls         whether its DICOM port speaks TLS; `context` is then what it is called with
+    key         `user:password` for HTTP Basic, else a bearer token, for its DICOMweb
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     id: str = Field(pattern=r"^[a-z0-9._-]{1,64}$")
     ae_title: str | None = Field(default=None, pattern=_AE_TITLE)
@@ -31,8 +34,11 @@ class Node(BaseModel):
     dicomweb: str | None = Field(default=None, pattern=r"^https?://\S+$")
     send: Literal["c-store", "stow"] | None = None
     watch: bool = False
+    watch_days: int = Field(default=7, ge=1, le=90)
     priors: int = Field(default=0, ge=0, le=20)
     confirm: bool = False
+    tls: bool = False
+    context: ssl.SSLContext | None = Field(default=None, exclude=True, repr=False)
     key: SecretStr | None = None
 
     @model_validator(mode="after")
@@ -43,6 +49,8 @@ class Node(BaseModel):
             raise ValueError("`send: c-store` and `confirm` need ae_title, host and port")
         if self.priors and self.dicomweb is None and not self.speaks_dicom:
             raise ValueError("`priors` needs dicomweb, or ae_title, host and port")
+        if self.tls and self.context is None:
+            raise ValueError("`tls` needs a context")
         return self
 
     @property
@@ -50,18 +58,22 @@ class Node(BaseModel):
         return self.ae_title is not None and self.host is not None and self.port is not None
 
 
-def nodes_of(entries: Sequence[Mapping[str, Any]], keys: Mapping[str, SecretStr]) -> tuple[Node, ...]:
+def nodes_of(
+    entries: Sequence[Mapping[str, Any]], keys: Mapping[str, SecretStr], context: ssl.SSLContext | None = None
+) -> tuple[Node, ...]:
     """Return the nodes of entries of pacs.yaml.
 
-    keys  id -> key of its DICOMweb
+    keys     id -> key of its DICOMweb
+    context  what nodes with `tls` are called with
 
     Raises ConfigurationError naming the entry, or a key that belongs to none.
     """
     nodes = []
     for entry in entries:
-        values = {name: value for name, value in entry.items() if name not in ("enabled", "key")}
+        values = {name: value for name, value in entry.items() if name not in ("enabled", "key", "context")}
+        made = {"key": keys.get(str(entry["id"])), "context": context if entry.get("tls") else None}
         try:
-            nodes.append(Node.model_validate({**values, "key": keys.get(str(entry["id"]))}))
+            nodes.append(Node.model_validate({**values, **made}))
         except ValidationError as error:
             wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
             raise ConfigurationError(f"pacs.yaml: node {entry['id']}: {wrong}") from None

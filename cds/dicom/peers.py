@@ -15,8 +15,6 @@ import pydicom
 import requests
 from dicomweb_client.api import DICOMwebClient
 from pydicom.dataset import Dataset
-from pynetdicom import AE
-from pynetdicom.association import Association
 from pynetdicom.sop_class import (
     StorageCommitmentPushModel,
     StudyRootQueryRetrieveInformationModelFind,
@@ -25,13 +23,14 @@ from pynetdicom.sop_class import (
 )
 from requests.adapters import HTTPAdapter
 
+from cds.dicom.calling import SECONDS, called
 from cds.dicom.commitment import ask_commitment
 from cds.dicom.nodes import Node
 from cds.errors import DeliveryError
 from cds.outputs.source import uid_of
 
-_SECONDS = 30.0
 _MOVE_SECONDS = 300.0
+_PAGE = 1000
 _SUCCESS, _PENDING, _WARNINGS = 0x0000, (0xFF00, 0xFF01), range(0xB000, 0xC000)
 _LATER = (0x0110, 0x0122)
 _PLAIN = ("CR", "DX", "RG")
@@ -67,7 +66,7 @@ class Peer:
     def greet(self) -> None:
         """Ask whether the node is there, in every way it is reached. Raises DeliveryError."""
         if self.node.speaks_dicom:
-            with self._association([(Verification, None)]) as association:
+            with called(self.node, self.our_title, [(Verification, None)]) as association:
                 status = association.send_c_echo()
             if "Status" not in status or status.Status != _SUCCESS:
                 raise DeliveryError("C-ECHO was not answered")
@@ -107,7 +106,7 @@ class Peer:
         wanted = Dataset()
         wanted.QueryRetrieveLevel, wanted.StudyInstanceUID = "STUDY", study_uid
         model = StudyRootQueryRetrieveInformationModelMove
-        with self._association([(model, None)], seconds=_MOVE_SECONDS) as association:
+        with called(self.node, self.our_title, [(model, None)], seconds=_MOVE_SECONDS) as association:
             for status, _ in association.send_c_move(wanted, self.our_title, model):
                 code = status.Status if "Status" in status else None
                 if code not in (_SUCCESS, *_PENDING) and code not in _WARNINGS:
@@ -115,8 +114,7 @@ class Peer:
 
     def ask_commitment(self, named: list[tuple[str, str]]) -> None:
         """Ask the node to commit to objects of ours; it reports to our port, or at once."""
-        context: list[tuple[str, str | None]] = [(StorageCommitmentPushModel, None)]
-        with self._association(context) as association:
+        with called(self.node, self.our_title, [(StorageCommitmentPushModel, None)]) as association:
             status = ask_commitment(association, named, uid_of(*(instance for _, instance in named)))
         if status != _SUCCESS:
             raise DeliveryError(f"storage commitment status {_hex(status)}")
@@ -124,7 +122,7 @@ class Peer:
     def _store(self, data: bytes) -> None:
         made = pydicom.dcmread(io.BytesIO(data))
         context = (str(made.SOPClassUID), str(made.file_meta.TransferSyntaxUID))
-        with self._association([context]) as association:
+        with called(self.node, self.our_title, [context]) as association:
             answer = association.send_c_store(made)
         status = answer.Status if "Status" in answer else None
         if status is None:
@@ -144,10 +142,6 @@ class Peer:
     def _find(self, wanted: dict[str, str]) -> list[Study]:
         if self.node.dicomweb is None:
             return list(self._c_find(wanted))
-        with _as_delivery_errors():
-            found = self._client().search_for_studies(
-                search_filters=wanted, fields=["ModalitiesInStudy", "NumberOfStudyRelatedInstances"]
-            )
         studies = [
             Study(
                 _text(entry, "0020000D"),
@@ -155,10 +149,28 @@ class Peer:
                 _text(entry, "00080030"),
                 int(number) if (number := _text(entry, "00201208")).isdigit() else None,
             )
-            for entry in found
+            for entry in self._qido(wanted)
             if _is_plain(entry.get("00080061", {}).get("Value"))
         ]
         return [study for study in studies if study.uid]
+
+    def _qido(self, wanted: dict[str, str]) -> Iterator[Any]:
+        """Yield what an archive finds, page after page until one holds nothing new; many cut an answer off."""
+        client, uids, offset = self._client(), set[str](), 0
+        while True:
+            with _as_delivery_errors():
+                page = client.search_for_studies(
+                    search_filters=wanted,
+                    fields=["ModalitiesInStudy", "NumberOfStudyRelatedInstances"],
+                    limit=_PAGE,
+                    offset=offset,
+                )
+            fresh = [entry for entry in page if _text(entry, "0020000D") not in uids]
+            if not fresh:
+                return
+            yield from fresh
+            uids.update(_text(entry, "0020000D") for entry in fresh)
+            offset += len(page)
 
     def _c_find(self, wanted: dict[str, str]) -> Iterator[Study]:
         query = Dataset()
@@ -174,7 +186,7 @@ class Peer:
         for name, value in wanted.items():
             setattr(query, name, value)
         model = StudyRootQueryRetrieveInformationModelFind
-        with self._association([(model, None)]) as association:
+        with called(self.node, self.our_title, [(model, None)]) as association:
             for status, found in association.send_c_find(query, model):
                 code = status.Status if "Status" in status else None
                 if code not in (_SUCCESS, *_PENDING):
@@ -187,25 +199,6 @@ class Peer:
                         str(found.get("StudyTime") or ""),
                         int(number) if number.isdigit() else None,
                     )
-
-    @contextlib.contextmanager
-    def _association(
-        self, contexts: list[tuple[str, str | None]], *, seconds: float = _SECONDS
-    ) -> Iterator[Association]:
-        entity = AE(self.our_title)
-        for sop_class, syntax in contexts:
-            entity.add_requested_context(sop_class, *([syntax] if syntax else []))
-        entity.connection_timeout = entity.acse_timeout = _SECONDS
-        entity.dimse_timeout = entity.network_timeout = seconds
-        association = entity.associate(self.node.host, self.node.port, ae_title=self.node.ae_title)
-        if not association.is_established:
-            refused = association.is_rejected
-            raise DeliveryError("the association was rejected" if refused else "no association could be made")
-        try:
-            yield association
-        finally:
-            if association.is_established:
-                association.release()
 
     def _client(self) -> DICOMwebClient:
         session = requests.Session()
@@ -229,7 +222,7 @@ class _InTime(HTTPAdapter):
     """Gives every request a time after which it fails."""
 
     def send(self, request: Any, *args: Any, **options: Any) -> Any:
-        return super().send(request, *args, **{**options, "timeout": options.get("timeout") or _SECONDS})
+        return super().send(request, *args, **{**options, "timeout": options.get("timeout") or SECONDS})
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from cds.errors import CdsError, DeliveryError, NotYetError
+from cds.jobs.pictures import shown_film
 from cds.jobs.queue import (
     ANALYSIS,
     DELIVERY,
@@ -204,6 +205,8 @@ class Worker:
             if finish(session, job, self._name, at=_now()):
                 store_imaging_result(session, film.id, result, at=_now())
                 self._tell(session, job)
+        with contextlib.suppress(UnreadableImageError):
+            shown_film(self._blobs, film.sha256)
 
     def _imaging_result(self, data: bytes) -> ImagingResult:
         at = _now()

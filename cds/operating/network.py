@@ -27,6 +27,21 @@ def admits(networks: Sequence[Network], address: str) -> bool:
     return not networks or any(peer in network for network in networks)
 
 
+def calling_tls(settings: Settings) -> ssl.SSLContext:
+    """Return the TLS of calls to DICOM nodes: their certificates are of `dicom_tls_ca`, else of whom the system trusts.
+
+    Our own certificate goes along where one is set. Raises ConfigurationError when a file cannot be used.
+    """
+    try:
+        context = ssl.create_default_context(cafile=settings.dicom_tls_ca)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if settings.tls_certificate is not None and settings.tls_key is not None:
+            context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(f"dicom nodes: the TLS files cannot be used ({type(error).__name__})") from None
+    return context
+
+
 def tls_context(settings: Settings, name: str, ca: Path | None) -> ssl.SSLContext:
     """Return the TLS of a listening port: 1.2 or later (BCP 195, PS3.15 section B.12), mutual where a CA is named.
 

@@ -177,6 +177,7 @@ def _sealed_anew(folder: Path, keyring: Keyring) -> int:
         keyring.key(blob_key_name(1))
     cipher = BlobCipher(keyring.read)
     blobs = BlobFolder(folder / "blobs", cipher)
+    blobs.drop_derived()
     changed = 0
     for digest in blobs.digests():
         if sealed_under(blobs.head(digest)) != cipher.newest:

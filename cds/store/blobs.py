@@ -5,11 +5,12 @@ File names carry no patient data. With a cipher the files are sealed, each bound
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from cds.errors import DamagedBlobError, EncryptionKeyError
 from cds.store.encryption import BlobCipher
 
 _UNFINISHED = ".incoming-"
+_DERIVED = "derived"
 _ABANDONED_SECONDS = 3600
 
 
@@ -65,6 +67,31 @@ class BlobFolder:
             raise DamagedBlobError(f"blob {digest[:12]} is not what was stored; restore it from a backup")
         return data
 
+    def derived(self, digest: str, kind: str, make: Callable[[bytes], bytes]) -> bytes:
+        """Return what is made of a blob, such as a picture: kept, sealed like the blob, and gone with it.
+
+        kind  of what is made, as part of a file name; another one when it is made otherwise
+
+        It is made anew where it cannot be read, so it needs no backup. Raises what `get` and `make` raise.
+        """
+        name = f"{digest}.{kind}"
+        path = self.root / _DERIVED / name
+        with contextlib.suppress(FileNotFoundError, DamagedBlobError, EncryptionKeyError):
+            kept = path.read_bytes()
+            return self._cipher.open(name, kept) if self._cipher else kept
+        made = make(self.get(digest))
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(exist_ok=True, mode=0o700)
+            self._write(path, self._cipher.seal(name, made) if self._cipher else made)
+            if not self.path(digest).is_file():
+                path.unlink()
+        return made
+
+    def drop_derived(self, digest: str = "*") -> None:
+        """Remove what was made of a blob, or of all of them."""
+        for path in self.root.glob(f"{_DERIVED}/{digest}.*"):
+            path.unlink(missing_ok=True)
+
     def _holds(self, digest: str, data: bytes) -> bool:
         try:
             return self.get(digest) == data
@@ -82,7 +109,8 @@ class BlobFolder:
         return datetime.fromtimestamp(self.path(digest).stat().st_mtime, UTC)
 
     def remove(self, digest: str) -> None:
-        """Remove a blob that nothing names any more."""
+        """Remove a blob that nothing names any more, and what was made of it."""
+        self.drop_derived(digest)
         self.path(digest).unlink(missing_ok=True)
 
     def head(self, digest: str) -> bytes:

@@ -20,6 +20,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from cds.arrival import FilmArrivals, ReportArrivals
 from cds.errors import DamagedBlobError, DatabaseVersionError
 from cds.store import BlobFolder, Database
+from cds.store.encryption import BlobCipher, blob_key_name
 from cds.store.films import film_by_id, films_of, recent_films, store_imaging_result
 from cds.store.ledger import case_by_id, kept_case, open_follow_ups, store_case, subject_in_use
 from cds.store.reports import report_by_id, reports_of, store_report_result
@@ -88,6 +89,32 @@ def test_clearing_up_spares_what_another_process_is_writing(blobs: BlobFolder) -
     assert blobs.drop_unfinished() == 1
     assert fresh.exists()
     assert not old.exists()
+
+
+def test_what_is_made_of_a_blob_is_made_once_and_gone_with_it(blobs: BlobFolder) -> None:
+    digest, made = blobs.put(b"film"), list[bytes]()
+
+    def make(data: bytes) -> bytes:
+        made.append(data)
+        return b"picture of " + data
+
+    assert blobs.derived(digest, "png", make) == blobs.derived(digest, "png", make) == b"picture of film"
+    assert made == [b"film"]
+    assert list(blobs.digests()) == [digest], "it needs no backup"
+    blobs.remove(digest)
+    assert not list(blobs.root.glob("derived/*"))
+
+
+def test_what_was_made_of_a_sealed_blob_is_sealed_and_made_anew_where_its_key_is_gone(tmp_path: Path) -> None:
+    def blobs(key: bytes) -> BlobFolder:
+        return BlobFolder(tmp_path / "blobs", BlobCipher(lambda: {blob_key_name(1): key}))
+
+    digest = blobs(b"1" * 32).put(b"film")
+    blobs(b"1" * 32).derived(digest, "png", lambda data: b"picture of " + data)
+    (kept,) = (tmp_path / "blobs" / "derived").iterdir()
+    assert b"picture" not in kept.read_bytes()
+    kept.write_bytes(kept.read_bytes()[:-1] + b"x")
+    assert blobs(b"1" * 32).derived(digest, "png", lambda data: b"again " + data) == b"again film"
 
 
 def test_blobs_are_for_their_owner_only(blobs: BlobFolder) -> None:

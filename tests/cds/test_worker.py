@@ -18,6 +18,7 @@ from sqlalchemy import text
 
 from cds.arrival import FilmArrivals, ReportArrivals
 from cds.errors import DatabaseVersionError
+from cds.jobs.pictures import shown_film
 from cds.jobs.queue import LEASE, MAX_ATTEMPTS
 from cds.jobs.worker import Worker
 from cds.store import BlobFolder, Database
@@ -67,6 +68,16 @@ def _film(database: Database, film_id: str) -> tuple[str, int]:
     """Return the state of a film and how many results there are."""
     with database.reading() as session:
         return session.get_one(FilmRow, film_id).status, session.query(ImagingResultRow).count()
+
+
+def test_the_picture_a_page_opens_with_is_drawn_with_the_result(
+    database: Database, blobs: BlobFolder, work: Callable[..., Worker], film: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert work().run_one()
+    with database.reading() as session:
+        digest = session.get_one(FilmRow, film).sha256
+    monkeypatch.delattr("cds.jobs.pictures.render_png")
+    assert shown_film(blobs, digest).startswith(b"\x89PNG")
 
 
 def test_a_film_is_analysed_once(database: Database, work: Callable[..., Worker], film: str) -> None:

@@ -105,7 +105,7 @@ function showOverlay() {
   if (finding) view.last = finding;
   if (heatmap) {
     heatmap.hidden = !finding;
-    if (finding) heatmap.src = `${heatmap.dataset.base}${encodeURIComponent(finding)}.png?max_side=1024`;
+    if (finding) heatmap.src = `${heatmap.dataset.base}${encodeURIComponent(finding)}.png?max_side=512`;
     heatmap.style.opacity = byId("opacity").value / 100;
   }
   showRegions();

@@ -94,6 +94,40 @@ def test_new_films_of_a_watched_archive_come_once_though_the_look_was_interrupte
     assert fetching.look_through(by_web) == 1, "a study that has grown is looked into again"
 
 
+def test_a_study_that_is_added_later_under_an_older_date_is_found(
+    archive: Orthanc, fetching: Fetching, by_web: Node, make_film: FilmMaker, database: Database
+) -> None:
+    fetching.look_through(by_web)
+    days = {"2.25.61": 0, "2.25.62": 5, "2.25.63": 60}
+    for study, days_ago in days.items():
+        day = f"{datetime.now(UTC) - timedelta(days=days_ago):%Y%m%d}"
+        archive.holds(
+            make_film(
+                StudyInstanceUID=study, SOPInstanceUID=f"{study}.1", PatientID="L1", StudyDate=day, ContentDate=day
+            )
+        )
+        fetching.look_through(by_web)
+    assert {"2.25.61.1", "2.25.62.1"} <= set(stored(database))
+    assert "2.25.63.1" not in stored(database), "older than watch_days; the archive has to forward it"
+
+
+def test_an_archive_that_cuts_its_answers_off_is_asked_for_the_rest(
+    archive: Orthanc, by_web: Node, make_film: FilmMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        archive.holds(
+            make_film(
+                StudyInstanceUID=f"2.25.64.{number}",
+                SOPInstanceUID=f"2.25.65.{number}",
+                PatientID="L2",
+                StudyDate="20200101",
+            )
+        )
+    monkeypatch.setattr("cds.dicom.peers._PAGE", 2)
+    found = Peer(by_web, "ROENTGEN").studies_of("L2", None)
+    assert sorted(study.uid for study in found) == [f"2.25.64.{number}" for number in range(5)]
+
+
 def earlier_films(archive: Orthanc, make_film: FilmMaker, patient: str, base: str) -> None:
     """Put three earlier studies of a patient into the archive, a later one, and one of a namesake."""
     studies = {"1": ("20200101", patient), "2": ("20210101", patient), "3": ("20220101", patient)}

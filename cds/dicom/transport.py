@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from pynetdicom.fsm import StateMachine
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
 from cds.operating.logs import logger
@@ -154,8 +155,21 @@ class _OneConnection(RequestHandler):  # type: ignore[misc]
     def _create_association(self) -> Any:
         association = super()._create_association()
         association.dul.socket = LimitedSocket(association, self.request, self.server.limits)
+        association.dul.state_machine = _ForgivingMachine(association.dul)
         _drop_second_connection_event(association)
         return association
+
+
+class _ForgivingMachine(StateMachine):  # type: ignore[misc]
+    """Ends the association of a peer that says what has no place in its conversation (PS3.8 table 9-10)."""
+
+    def do_action(self, event: str) -> None:
+        try:
+            super().do_action(event)
+        except Exception as error:  # noqa: BLE001 - whatever the library makes of it, only this association ends
+            _log.warning("association ended", reason="out of place", error_type=type(error).__name__)
+            self.dul.assoc.is_aborted, self.dul.assoc.is_established = True, False
+            self.dul.assoc._kill = self.dul._kill_thread = True
 
 
 def _drop_second_connection_event(association: Any) -> None:

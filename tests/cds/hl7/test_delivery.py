@@ -1,4 +1,4 @@
-"""Messages that come late, twice, in another order or damaged leave what delivery in order would have left."""
+"""Messages over a socket: late, twice, in another order or damaged, they leave what delivery in order would leave."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from hl7.client import MLLPClient
 from sqlalchemy import select
 
 from cds.arrival import ReportArrivals
 from cds.audit import AuditTrail
 from cds.hl7 import Feed
+from cds.hl7.listener import Listener
+from cds.settings import Settings
 from cds.site.configuration import Configs, IdentityTable
 from cds.site.orders import OrderTable
 from cds.store import BlobFolder, Database
@@ -22,6 +25,7 @@ from cds.store.exchange_tables import PatientMergeRow
 from cds.store.keyring import Keyring
 from cds.store.tables import ReportRow
 from tests.cds.hl7.messages import merge, oru, verdict
+from tests.end_to_end.cds_processes import free_port
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 MakeFeed = Callable[[str], tuple[Feed, Database]]
@@ -32,7 +36,8 @@ class Sent:
     """A message and the answer it is due."""
 
     block: bytes
-    accepted: bool
+    code: str
+    control_id: str
 
 
 @pytest.fixture
@@ -56,16 +61,34 @@ def _in_order(count: int, dice: random.Random) -> list[Sent]:
     while len(sent) < count:
         at = (START + timedelta(minutes=len(sent))).strftime("%Y%m%d%H%M%S+0000")
         order, number = f"R{dice.randrange(count // 4 + 1)}", str(dice.randrange(1, count // 10 + 2))
-        kind = dice.random()
+        kind, control_id = dice.random(), f"C{len(sent)}"
         if kind < 0.06:
-            sent.append(Sent(merge(number, f"9{number}", at=at), accepted=True))
+            sent.append(Sent(merge(number, f"9{number}", at=at, control_id=control_id), "AA", control_id))
         elif kind < 0.12:
-            sent.append(Sent(oru(order=order, status="Q"), accepted=False))
+            sent.append(_damaged(oru(order=order, control_id=control_id), control_id, dice))
         else:
             status = dice.choices("PFCX", (4, 6, 2, 1))[0]
             text = [f"Version {len(sent)} of {order}."]
-            sent.append(Sent(oru(text, order=order, number=f"7{order}", status=status, issued=at), accepted=True))
+            block = oru(text, order=order, number=f"7{order}", status=status, issued=at, control_id=control_id)
+            sent.append(Sent(block, "AA", control_id))
     return sent
+
+
+def _damaged(block: bytes, control_id: str, dice: random.Random) -> Sent:
+    """Return a message that has to be refused, in one of the ways in which senders get them wrong."""
+    wrong, right, code = dice.choice(
+        [
+            (b"|||F\r", b"|||Q\r", "AE"),
+            (b"20260301110000+0000|||F", b"yesterday|||F", "AE"),
+            (b"\rPID|", b"\rPIX|", "AE"),
+            (b"nodule", b"nod\xffle", "AE"),
+            (b"UNICODE UTF-8", b"8859/99", "AE"),
+            (b"|P|2.5.1", b"|T|2.5.1", "AR"),
+            (b"ORU^R01^ORU_R01", b"ORM^O01^ORM_O01", "AR"),
+        ]
+    )
+    assert wrong in block
+    return Sent(block.replace(wrong, right), code, control_id)
 
 
 def _disturbed(sent: list[Sent], dice: random.Random) -> list[Sent]:
@@ -76,9 +99,15 @@ def _disturbed(sent: list[Sent], dice: random.Random) -> list[Sent]:
 
 
 def _deliver(feed: Feed, messages: list[Sent]) -> None:
-    for number, message in enumerate(messages):
-        code, _ = verdict(feed.receive(message.block, at=START + timedelta(days=40, seconds=number)))
-        assert code == ("AA" if message.accepted else "AE")
+    """Send messages over one connection, and hold each answer against the one that is due."""
+    listener = Listener(Settings(hl7_port=free_port()), feed)
+    listener.start()
+    try:
+        with MLLPClient("127.0.0.1", listener.port) as client:
+            for message in messages:
+                assert verdict(client.send_message(message.block)[1:-2]) == (message.code, message.control_id)
+    finally:
+        listener.stop()
 
 
 def _state(database: Database) -> tuple[object, object]:

@@ -86,7 +86,8 @@ def cost(encoder: Encoder, repeats: int = 30) -> dict[str, float]:
 def compared(data: Path) -> dict[str, Any]:
     encoder = Encoder.load(MODELS / "adult", threads=1)
     spent = cost(encoder)
-    films = _of_label(adult_films(data))
+    films = adult_films(data)
+    films = films.of(np.isin(films.targets[:, films.labels.index(LABEL)], (0, 1)))
     cases = cases_of(films, unseen_logits(encoder, films), LABEL, encoder.card.folds)
     probe = probed(imagenet_features(films, encoder.card.preparation.size), cases)
     whole, draws = np.ones((1, len(probe))), resampled(cases.patients)
@@ -102,19 +103,6 @@ def compared(data: Path) -> dict[str, Any]:
         "difference": interval(float(gain[0][0]), gain[1]),
         "one film, one thread": spent,
     }
-
-
-def _of_label(films: LabelledFilms) -> LabelledFilms:
-    column = films.labels.index(LABEL)
-    known = np.isin(films.targets[:, column], (0, 1))
-    return LabelledFilms(
-        films.labels,
-        films.targets[known],
-        films.weights[known],
-        films.groups[known],
-        films.table[known].reset_index(drop=True),
-        films.seen,
-    )
 
 
 def main() -> None:

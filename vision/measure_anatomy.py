@@ -76,7 +76,7 @@ def _no_ratio(anatomy: Anatomy, film: Radiograph, view: View, population: Popula
 
 def _opacity_shares(anatomy: Anatomy, opacity: NDArray[np.float32] | None) -> tuple[Measurement, ...]:
     """Return for each zone the share of its area where the opacity of the lung reaches its cut-off."""
-    lungs = Lungs.of(anatomy, _ZONE_GRID)
+    lungs = None if opacity is None else Lungs.of(anatomy, _ZONE_GRID)
     if opacity is None or lungs is None:
         return ()
     return tuple(

@@ -56,12 +56,12 @@ def filled(polygons: Sequence[Polygon], height: int, width: int) -> NDArray[np.b
     middles = np.arange(height) + 0.5
     for polygon in polygons:
         ring = np.asarray(polygon, np.float64) * (width, height)
-        for (x0, y0), (x1, y1) in zip(ring, np.roll(ring, -1, 0), strict=True):
-            low, high = (y0, y1) if y0 < y1 else (y1, y0)
-            first, last = np.searchsorted(middles, (low, high))
-            rows = np.arange(first, last)
-            crossing = x0 + (middles[rows] - y0) * (x1 - x0) / (y1 - y0) if len(rows) else np.zeros(0)
-            np.add.at(toggles, (rows, np.clip(np.ceil(crossing - 0.5), 0, width).astype(int)), 1)
+        ends = np.roll(ring, -1, 0)
+        low, high = np.minimum(ring[:, 1], ends[:, 1]), np.maximum(ring[:, 1], ends[:, 1])
+        edges, rows = np.nonzero((middles >= low[:, None]) & (middles < high[:, None]))
+        (x0, y0), (x1, y1) = ring[edges].T, ends[edges].T
+        crossing = x0 + (middles[rows] - y0) * (x1 - x0) / (y1 - y0)
+        np.add.at(toggles, (rows, np.clip(np.ceil(crossing - 0.5), 0, width).astype(int)), 1)
     return np.bitwise_xor.accumulate(toggles[:, :width] & 1, axis=1).astype(bool)
 
 

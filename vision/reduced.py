@@ -7,6 +7,7 @@ input is a fraction of a film's size; a viewer gets the whole. Knows no DICOM.
 from __future__ import annotations
 
 import io
+import os
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ from PIL import Image
 
 from vision.codestream import J2K_MAGIC
 
+os.environ.setdefault("OPJ_NUM_THREADS", str(min(2, os.cpu_count() or 1)))
+"""OpenJPEG takes from here how many threads decode one film."""
 _DECODER_BITS = 16
 """The decoder scales values of more than 8 bits up to this many."""
 

@@ -26,14 +26,14 @@ from vision.evaluation.outlines import (  # noqa: E402
     RIGHT_OF_PICTURE,
     OutlinedFilms,
 )
-from vision.prepare import Preparation, prepared  # noqa: E402
+from vision.prepare import Preparation, golden_film, prepared  # noqa: E402
 from vision.training.anatomy import finish  # noqa: E402
 from vision.training.anatomy_augment import OutlineAugmentation, mirrored  # noqa: E402
 from vision.training.anatomy_train import AnatomyRecipe, outline_loss, outline_set  # noqa: E402
 from vision.training.anatomy_train import train_fold as train_outlines  # noqa: E402
 from vision.training.augment import Augmentation  # noqa: E402
 from vision.training.datasets import PLACE_SIDE, STORED_SIDE, FilmSet  # noqa: E402
-from vision.training.export import OUTPUTS, export  # noqa: E402
+from vision.training.export import converted, export  # noqa: E402
 from vision.training.network import BLOCKS, ChestNetwork, ExportedEnsemble, Trunk  # noqa: E402
 from vision.training.run import train_model  # noqa: E402
 from vision.training.schedule import checkpoint_of  # noqa: E402
@@ -233,31 +233,38 @@ class TestOwnFilms:
 
 
 class TestExport:
-    def test_int8_weights_take_half_the_space_and_give_nearly_the_same(self, tmp_path: Path) -> None:
-        members = [ChestNetwork(1, boxed=False).eval()]
-        film = prepared(np.random.default_rng(0).random((90, 80), np.float32), Preparation(size=64))[None]
-        found = []
-        for name, small in (("fp16", False), ("int8", True)):
-            export(members, 64, tmp_path / name, small=small)
-            found.append(openvino.Core().compile_model(tmp_path / name / "model.xml", "CPU")(film)["logits"])
-        sizes = [(tmp_path / name / "model.bin").stat().st_size for name in ("fp16", "int8")]
-        assert sizes[1] < 0.65 * sizes[0]
-        scores = [1 / (1 + np.exp(-logits)) for logits in found]
-        assert scores[1] == pytest.approx(scores[0], abs=0.02)
+    def test_int8_takes_half_the_space_and_gives_nearly_the_same(self, tmp_path: Path) -> None:
+        members, preparation = [ChestNetwork(1, boxed=False).eval()], Preparation(size=64)
+        film, *others = (prepared(golden_film(side), preparation)[None] for side in (80, 90, 100))
+        with torch.inference_mode():
+            expected = members[0](torch.from_numpy(film)).numpy()
+        openvino.save_model(converted(members[0], film.shape), tmp_path / "fp16.xml", compress_to_fp16=True)
+        for name, inputs in (("weights", None), ("arithmetic", others)):
+            export(members, 64, tmp_path / name, inputs=inputs)
+            weights = tmp_path / name / "model.bin"
+            assert weights.stat().st_size < 0.65 * (tmp_path / "fp16.bin").stat().st_size
+            found = openvino.Core().compile_model(tmp_path / name / "model.xml", "CPU")(film)["logits"][:, 0]
+            assert 1 / (1 + np.exp(-found)) == pytest.approx(1 / (1 + np.exp(-expected)), abs=0.02), name
 
-    def test_exported_weights_give_what_the_networks_give(self, tmp_path: Path) -> None:
+    def test_with_inputs_large_convolutions_run_in_int8(self, tmp_path: Path) -> None:
+        film = prepared(golden_film(80), Preparation(size=64))[None]
+        export([ChestNetwork(1, boxed=False).eval()], 64, tmp_path, inputs=[film])
+        model = openvino.Core().read_model(tmp_path / "model.xml")
+        large = [layer for layer in model.get_ordered_ops() if layer.get_type_name() == "Convolution"]
+        fed = [layer.input_value(0).get_node().get_type_name() for layer in large]
+        assert fed.count("FakeQuantize") > len(large) / 2
+
+    def test_converted_networks_give_what_they_gave(self) -> None:
         members = [ChestNetwork(2, boxed=True).eval(), ChestNetwork(2, boxed=True).eval()]
-        export(members, 64, tmp_path, small=False)
-        model = openvino.Core().compile_model(tmp_path / "model.xml", "CPU")
         film = np.random.default_rng(0).random((90, 80), np.float32)
         image = prepared(film, Preparation(size=64))[None]
+        ensemble = ExportedEnsemble(members).eval()
         with torch.inference_mode():
-            expected = ExportedEnsemble(members).eval()(torch.from_numpy(image))
-            single = members[0](torch.from_numpy(image))
-        found = model(image)
-        for name, tensor in zip(OUTPUTS, expected, strict=True):
-            assert found[name] == pytest.approx(tensor.numpy(), abs=0.05)
-        assert found["logits"][0, 0] == pytest.approx(single.numpy()[0], abs=0.05)
+            expected, single = ensemble(torch.from_numpy(image)), members[0](torch.from_numpy(image))
+        found = openvino.Core().compile_model(converted(ensemble, image.shape), "CPU")(image)
+        for number, tensor in enumerate(expected):
+            assert found[number] == pytest.approx(tensor.numpy(), abs=0.05)
+        assert found[0][0, 0] == pytest.approx(single.numpy()[0], abs=0.05)
 
     def test_local_finding_is_the_smooth_maximum_of_its_map_and_a_global_one_the_mean(self) -> None:
         network = ChestNetwork(2, boxed=True).eval()

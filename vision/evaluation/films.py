@@ -65,6 +65,16 @@ class LabelledFilms:
     table: pd.DataFrame
     seen: bool
 
+    def of(self, chosen: NDArray[np.bool_]) -> LabelledFilms:
+        """Return the chosen films."""
+        return replace(
+            self,
+            targets=self.targets[chosen],
+            weights=self.weights[chosen],
+            groups=self.groups[chosen],
+            table=self.table[chosen].reset_index(drop=True),
+        )
+
 
 def fold_of(group: str, folds: int) -> int:
     """Return the fold of a patient, the same on every machine."""

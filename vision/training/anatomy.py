@@ -23,8 +23,9 @@ from vision.prepare import Preparation, golden_film, prepared
 from vision.training.anatomy_network import AnatomyNetwork, ExportedAnatomy
 from vision.training.anatomy_train import AnatomyRecipe, load_fold, outline_set, train_fold
 from vision.training.cards import JSRT, SHENZHEN, research_licence
-from vision.training.export import as_int8, converted
+from vision.training.export import converted
 from vision.training.folds import Progress, Say, StepProgress, train_folds
+from vision.training.quantise import int8_weights
 from vision.training.schedule import checkpoint_of
 
 VERSION = "1.0.0"
@@ -120,7 +121,7 @@ def export(members: list[AnatomyNetwork], size: int, out: Path) -> openvino.Comp
     out.mkdir(parents=True, exist_ok=True)
     model = converted(ExportedAnatomy(members), [1, 3, size, size])
     model.output(0).get_tensor().set_names({"shares"})
-    as_int8(model)
+    int8_weights(model)
     openvino.save_model(model, out / WEIGHTS[0], compress_to_fp16=True)
     return openvino.Core().compile_model(out / WEIGHTS[0], "CPU", {"INFERENCE_NUM_THREADS": 1})
 
@@ -128,7 +129,7 @@ def export(members: list[AnatomyNetwork], size: int, out: Path) -> openvino.Comp
 def _transfer(
     films: OutlinedFilms, source: str, recipe: AnatomyRecipe, checkpoints: Path, say: Say
 ) -> dict[str, dict[str, Any]]:
-    """Return the figures of a network of one hospital on the films of another."""
+    """Return the figures of a network of one hospital on the films of another: of what both have outlines of."""
     elsewhere, rate = ALONE[source]
     folder = checkpoints / f"{source}_alone"
     alone = replace(recipe, folds=1, rates=((source, rate),), held_out=False)
@@ -137,7 +138,7 @@ def _transfer(
         converted(ExportedAnatomy([load_fold(folder, 0)]), [1, 3, recipe.size, recipe.size]), "CPU"
     )
     found = anatomy_figures(films.of(films.sources == elsewhere), _shares_of(model, Preparation(size=recipe.size)))
-    return {f"{source} to {elsewhere}": found[elsewhere]}
+    return {f"{source} to {elsewhere}": {name: found[elsewhere][name] for name in ("films", "refused", "dice_lungs")}}
 
 
 def _shares_of(model: openvino.CompiledModel, preparation: Preparation) -> Shares:

@@ -3,36 +3,43 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import openvino
 import torch
-from openvino import opset13 as ops
+from numpy.typing import NDArray
 from torch import nn
 
 from vision.card import WEIGHTS
 from vision.training.network import ChestNetwork, ExportedEnsemble
+from vision.training.quantise import int8_arithmetic, int8_weights
 
-_LARGE = 4096
-"""Weights of a layer from which it is worth storing them as int8."""
 OUTPUTS = ("logits", "maps", "embedding")
 
 
-def export(members: Sequence[ChestNetwork], size: int, folder: Path, *, views: int = 1, small: bool = True) -> None:
-    """Write model.xml and model.bin of an ensemble: input [views, 3, size, size].
+def export(
+    members: Sequence[ChestNetwork],
+    size: int,
+    folder: Path,
+    *,
+    views: int = 1,
+    inputs: Iterable[NDArray[np.float32]] | None = None,
+) -> None:
+    """Write model.xml and model.bin of an ensemble: input [views, 3, size, size], the large weights as int8.
 
-    views  of a film; as many members look at each, in order
-    small  the large weights as int8 with a scale per output channel, half of the size of fp16
+    views   of a film; as many members look at each, in order
+    inputs  of some films, by which large convolutions are made to run in int8 too; None: they run in floats
     """
     folder.mkdir(parents=True, exist_ok=True)
     shape = [views, 3, size, size]
     model = converted(ExportedEnsemble(members, views), shape)
     for number, name in enumerate(OUTPUTS):
         model.output(number).get_tensor().set_names({name})
-    if small:
-        as_int8(model)
+    int8_weights(model)
+    if inputs is not None:
+        int8_arithmetic(model, inputs)
     openvino.save_model(model, folder / WEIGHTS[0], compress_to_fp16=True)
 
 
@@ -42,18 +49,3 @@ def converted(module: nn.Module, shape: Sequence[int]) -> openvino.Model:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*torch.jit", category=DeprecationWarning)
         return openvino.convert_model(module.eval(), example_input=example, input=list(shape))
-
-
-def as_int8(model: openvino.Model) -> None:
-    """Store the weights of large convolutions as int8 with a scale per output channel; arithmetic stays as it was."""
-    for layer in model.get_ordered_ops():
-        if layer.get_type_name() != "Convolution":
-            continue
-        source = layer.input_value(1).get_node()
-        if source.get_type_name() != "Constant" or source.get_data().size < _LARGE:
-            continue
-        weights = source.get_data().astype(np.float32)
-        scale = np.abs(weights).max(tuple(range(1, weights.ndim)), keepdims=True) / 127 + np.float32(1e-12)
-        stored = ops.constant(np.round(weights / scale).astype(np.int8))
-        restored = ops.multiply(ops.convert(stored, np.float32), ops.constant(scale.astype(np.float32)))
-        layer.input(1).replace_source_output(restored.output(0))

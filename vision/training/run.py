@@ -15,18 +15,22 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import openvino
+from numpy.typing import NDArray
 
 from vision.card import Calibration, Golden, ModelCard, combined_sha256, hashes, write_card
 from vision.encode import Encoder
 from vision.evaluation.films import TASKS, LabelledFilms, labels_sha256, task_films
+from vision.evaluation.lungs import lungs_of
 from vision.evaluation.measure import Measured, measured
-from vision.evaluation.unseen import pointing, unseen_logits
-from vision.prepare import Region, golden_film
+from vision.evaluation.unseen import pointing, read_film, unseen_logits
+from vision.prepare import Preparation, Region, golden_film, views
 from vision.training.anatomy import train_anatomy
 from vision.training.cards import WORDS, Words, own_words
 from vision.training.datasets import film_set
@@ -37,7 +41,9 @@ from vision.training.train import Recipe, load_fold, train_fold
 
 VERSION = "1.0.0"
 GOLDEN_SIDE = 512
-PRECISION = "weights int8, arithmetic of the processor's default"
+OBSERVED = 64
+"""Films, about, by which the ranges of int8 arithmetic are chosen."""
+PRECISION = "large convolutions int8, the rest the processor's default"
 ANATOMY = "anatomy"
 RECIPES = {
     "adult_film": Recipe(epochs=8),
@@ -144,7 +150,8 @@ def finish(
         for stage in stages.values()
         for fold in range(recipe.folds)
     ]
-    export(members, recipe.size, out, views=len(stages))
+    preparation = replace(recipe.preparation, regions=tuple(stages))
+    export(members, recipe.size, out, views=len(stages), inputs=_inputs(films, preparation))
     compiled = openvino.Core().compile_model(out / "model.xml", "CPU", {"INFERENCE_NUM_THREADS": 1})
     encoder = Encoder(_draft(task, films, recipe, out, words), compiled)
     say("measuring films by the member that has not seen their patient")
@@ -166,6 +173,13 @@ def finish(
     card = Encoder.load(out, threads=1).card
     say(f"serves: {', '.join(card.served)}")
     return card
+
+
+def _inputs(films: LabelledFilms, preparation: Preparation) -> Iterator[NDArray[np.float32]]:
+    """Yield what some films, evenly chosen, are to networks."""
+    for path in films.table["path"].iloc[:: max(1, len(films.groups) // OBSERVED)]:
+        pixels = read_film(path)
+        yield views(pixels, preparation, lungs_of(pixels, preparation))
 
 
 def _stages(recipe: Recipe, checkpoints: Path) -> dict[Region, Path]:

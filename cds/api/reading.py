@@ -9,10 +9,14 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from cds.api.access import client_of
 from cds.assessing.assessment import utc_now
+from cds.audit import note_access
+from cds.deidentify.remote import RemoteWords
 from cds.errors import NotFoundError
 from cds.oversight.triage import Level
+from cds.pages.case import report_of_film
 from cds.service import Service
 from cds.store.films import StoredFilm, film_by_id
+from cds.store.ledger import subject_of
 from cds.store.opinions import Opinion, answer, ask, opinion_by_id
 from cds.store.reading import EventKind, add_event
 from cds.store.reports import report_by_id
@@ -48,9 +52,18 @@ class ToldRequest(_Request):
 
 
 class QuestionRequest(_Request):
-    """What a remote reader is asked."""
+    """What a remote reader is asked, and whether the film's report goes along."""
 
     question: str = Field(min_length=3, max_length=_LONGEST)
+    with_report: bool = False
+
+
+class AskedCase(BaseModel):
+    """Whose film a question is about."""
+
+    id: str
+    study_id: str
+    patient: str | None
 
 
 class ReplyRequest(_Request):
@@ -144,10 +157,39 @@ def _add_states(router: APIRouter, service: Service) -> None:
 def _add_opinions(router: APIRouter, service: Service) -> None:
     @router.post("/studies/{study_id}/opinions", status_code=201)
     def ask_for_opinion(study_id: str, body: QuestionRequest, request: Request) -> Opinion:
-        """Ask a remote reader; the case is shown without identity under `/opinions/{id}`."""
-        with service.database.writing() as session:
+        """Ask a remote reader; the case is shown without identity under `/opinions/{id}`.
+
+        Names, numbers, places and true dates are taken out of question and report before they are kept; the answer
+        holds both as they are sent.
+        """
+        with service.database.reading() as session:
             film = _film(film_by_id(session, study_id))
-            return ask(session, film.row.id, body.question, by=client_of(request), at=utc_now())
+            report = report_of_film(session, film.row) if body.with_report else None
+        if body.with_report and report is None:
+            raise HTTPException(422, "this film has no report that is beyond doubt its own")
+        words = RemoteWords(service.keyring, service.blobs.get(film.row.sha256))
+        text = service.blobs.get(report.row.sha256).decode("utf-8", "replace") if report is not None else None
+        with service.database.writing() as session:
+            return ask(
+                session,
+                film.row.id,
+                words.clean(body.question),
+                report=words.clean(text) if text is not None else None,
+                by=client_of(request),
+                at=utc_now(),
+            )
+
+    @router.get("/opinions/{opinion_id}")
+    def identify(opinion_id: str) -> AskedCase:
+        """Return whose film a question is about, to whoever may read cases; it stands in the audit trail."""
+        with service.database.reading() as session:
+            asked = opinion_by_id(session, opinion_id)
+            film = film_by_id(session, asked.film_id) if asked is not None else None
+        if asked is None or film is None:
+            raise NotFoundError("no such question")
+        patient = subject_of(film.row)
+        note_access(patient=patient, thing=f"film/{film.row.id}")
+        return AskedCase(id=asked.id, study_id=film.row.id, patient=patient)
 
     @router.post("/opinions/{opinion_id}/reply", status_code=201)
     def reply(opinion_id: str, body: ReplyRequest, request: Request) -> Opinion:

@@ -1,4 +1,6 @@
-"""What a remote reader sees of a case: the film's pixels and the question, without identity, record number or date.
+"""What a remote reader sees of a case: the film's pixels, the question and the report that was sent along.
+
+None of it holds identity, record number or true date: `cds.deidentify.remote` took them out of the words.
 
 The film's pixels are rendered, so nothing of its header leaves. A film whose header says that text is burned into it is
 not shown; where the header says nothing of that, the one who asks answers for it, and the page says so.
@@ -27,6 +29,7 @@ class RemoteCase:
 
     id: str
     question: str
+    report: str | None
     sex: str | None
     age: str | None
     view: str | None
@@ -40,6 +43,7 @@ def remote_case(opinion: Opinion, film: StoredFilm, radiograph: Radiograph) -> R
     return RemoteCase(
         id=opinion.id,
         question=opinion.question,
+        report=opinion.report,
         sex=radiograph.sex or film.row.sex,
         age=_decade(radiograph.age_years),
         view=radiograph.view,

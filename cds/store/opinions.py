@@ -14,21 +14,24 @@ from cds.store.reading_tables import SecondOpinionRow
 
 @dataclass(frozen=True)
 class Opinion:
-    """A question, with its answer once it is there."""
+    """A question and the report that went along, with its answer once it is there."""
 
     id: str
     film_id: str
     question: str
     asked_by: str
     asked_at: datetime
+    report: str | None
     reply: str | None
     replied_by: str | None
     replied_at: datetime | None
 
 
-def ask(session: Session, film_id: str, question: str, *, by: str, at: datetime) -> Opinion:
-    """Keep a question; its id says nothing of film or patient."""
-    row = SecondOpinionRow(id=str(uuid.uuid4()), film_id=film_id, question=question, asked_by=by, asked_at=at)
+def ask(session: Session, film_id: str, question: str, *, report: str | None, by: str, at: datetime) -> Opinion:
+    """Keep a question as it is sent; its id says nothing of film or patient."""
+    row = SecondOpinionRow(
+        id=str(uuid.uuid4()), film_id=film_id, question=question, report=report, asked_by=by, asked_at=at
+    )
     session.add(row)
     return _opinion(row)
 

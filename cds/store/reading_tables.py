@@ -33,7 +33,11 @@ class ReadingEventRow(Base):
 
 
 class SecondOpinionRow(Base):
-    """A question to a remote reader about one film, and the answer once it is there."""
+    """A question to a remote reader about one film, and the answer once it is there.
+
+    question  as it was sent: without the patient in it
+    report    text that went along, without the patient in it
+    """
 
     __tablename__ = "second_opinion"
 
@@ -42,6 +46,7 @@ class SecondOpinionRow(Base):
     question: Mapped[str] = mapped_column(Text)
     asked_by: Mapped[str] = mapped_column(String(255))
     asked_at: Mapped[datetime] = mapped_column(index=True)
+    report: Mapped[str | None] = mapped_column(Text)
     reply: Mapped[str | None] = mapped_column(Text)
     replied_by: Mapped[str | None] = mapped_column(String(255))
     replied_at: Mapped[datetime | None]

@@ -22,10 +22,10 @@ from cds.demo.state import DemoState
 from cds.oversight.verdict_table import COLUMNS, export_verdicts
 from cds.service import Service
 from cds.settings import Settings
-from cds.store.films import PRIOR, store_imaging_result
+from cds.store.films import PRIOR, film_by_id, store_imaging_result
 from cds.store.reading_tables import ReadingEventRow
 from cds.store.tables import FilmRow, VerdictRow
-from tests.cds.planted import HOSTILE, KEY, MODEL, NOW, Planted, plant
+from tests.cds.planted import HOSTILE, KEY, MODEL, NOW, SYSTEM, Planted, plant
 from vision import ImagingResult
 from vision.result import Finding, Mask
 
@@ -278,6 +278,59 @@ def test_a_second_opinion_shows_neither_identity_nor_date_nor_findings_and_is_an
     assert planted.client.post(reply, json={"reply": "Yes."}).status_code == 409
     assert ">reader</strong>, " in planted.client.get(f"/cases/{planted.case_id}").text
     assert planted.client.get("/opinions/none").status_code == 404
+
+
+def test_names_do_not_go_along_with_the_report_and_only_readers_of_cases_learn_whose_it_is(
+    planted: Planted, service: Service
+) -> None:
+    with service.database.reading() as session:
+        film = film_by_id(session, planted.film_id)
+    assert film is not None
+    words = (
+        f"CHEST, PA. Patient: Erika Musterfrau, MRN: {RECORD_NUMBER}, seen on 2026-03-01 at Northwood Hospital.\n"
+        "A 12 mm nodule in the right upper lobe. Discussed with Dr. Quentin Hartwell, tel 555-123-4567.\n"
+        "Electronically signed by: Jane Roe, MD"
+    )
+    report = {
+        "resourceType": "DiagnosticReport", "id": "told-1", "status": "final", "conclusion": words,
+        "issued": "2026-12-01T10:00:00Z", "subject": {"identifier": {"system": SYSTEM, "value": RECORD_NUMBER}},
+        "imagingStudy": [{"identifier": {"system": "urn:dicom:uid", "value": film.row.study_instance_uid}}],
+    }  # fmt: skip
+    service.report_arrivals.receive_fhir(report, source="fhir", at=NOW + timedelta(days=400))
+    address = f"/api/v1/studies/{planted.film_id}/opinions"
+    question = f"Is the nodule of {RECORD_NUMBER} new? Ask Dr. Quentin Hartwell."
+    asked = planted.client.post(address, json={"question": question, "with_report": True}).json()
+    page = planted.client.get(f"/opinions/{asked['id']}").text
+    assert "A 12 mm nodule in the right upper lobe." in page
+    planted_names = (
+        "Musterfrau",
+        "Erika",
+        RECORD_NUMBER,
+        "Hartwell",
+        "Quentin",
+        "Jane Roe",
+        "Northwood",
+        "555-123",
+        "2026-03",
+    )
+    for secret in planted_names:
+        assert secret not in page, secret
+        assert secret not in str(asked), secret
+    whose = planted.client.get(f"/api/v1/opinions/{asked['id']}").json()
+    assert whose == {"id": asked["id"], "study_id": planted.film_id, "patient": f"{SYSTEM}|{RECORD_NUMBER}"}
+    (entry,) = [entry for entry in service.audit.entries() if entry.what == "GET /api/v1/opinions/{opinion_id}"]
+    assert entry.client == "reader"
+
+
+def test_a_film_without_a_report_of_its_own_sends_none_along(planted: Planted, service: Service) -> None:
+    with service.database.writing() as session:
+        session.execute(text("DELETE FROM card"))
+        session.execute(text("DELETE FROM report_result"))
+        session.execute(text("UPDATE report SET identifier_value = 'ANOTHER'"))
+    answer = planted.client.post(
+        f"/api/v1/studies/{planted.film_id}/opinions", json={"question": "What is it?", "with_report": True}
+    )
+    assert answer.status_code == 422
 
 
 def test_a_film_with_text_burned_in_is_not_shown_to_a_remote_reader(

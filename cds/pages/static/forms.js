@@ -2,6 +2,7 @@
 "use strict";
 
 function valueOf(field) {
+  if (field.type === "checkbox") return field.checked;
   if (field.type === "datetime-local") return field.value ? new Date(field.value).toISOString() : undefined;
   return field.value === "" && field.tagName === "SELECT" ? null : field.value;
 }

@@ -90,6 +90,7 @@ CASES = {
     ("POST", "/api/v1/studies/1/verdicts"): {"radiologist"},
     ("GET", "/monitoring"): set(ROLES),
     ("GET", "/opinions/1"): {"radiologist", "remote_reader"},
+    ("GET", "/api/v1/opinions/1"): {"clinician", "radiologist"},
     ("POST", "/api/v1/opinions/1/reply"): {"radiologist", "remote_reader"},
     ("POST", "/api/v1/studies/1/opinions"): {"radiologist"},
     ("POST", "/api/v1/reports/1/told"): {"radiologist"},

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import NamedTuple
@@ -46,17 +46,12 @@ _REGION_WORDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
 
 
 class Examination(NamedTuple):
-    """One entry of the record that stands for an orderable.
-
-    status  "ordered", "done" or "planned"
-    exact   whether its code is one of the orderable's own
-    """
+    """One entry of the record that stands for an orderable; status "ordered", "done" or "planned"."""
 
     at: datetime | None
     status: str
     reference: str
     text: str | None
-    exact: bool
 
     def days_before(self, at: datetime) -> float | None:
         return None if self.at is None else max((at - self.at).total_seconds() / 86400, 0.0)
@@ -68,17 +63,28 @@ class Examinations:
     def __init__(self, patient: Patient, orderables: Mapping[str, Orderable]) -> None:
         self.patient = patient
         self.orderables = orderables
-        self._of: dict[str, Sequence[Examination]] = {}
+        self._exactly: dict[str, Sequence[Examination]] = {}
+        self._of_place: dict[tuple[str, str], Sequence[Examination]] = {}
 
     def of(self, key: str) -> Sequence[Examination]:
         """Return what stands for an orderable, exactly or as its equal, newest first, undated last."""
-        if key not in self._of:
-            self._of[key] = self._all_of(key)
-        return self._of[key]
+        orderable = self.orderables.get(key)
+        if orderable is not None and orderable.modality in IMAGING_MODALITIES and orderable.region:
+            return self.of_place(orderable.modality, orderable.region)
+        return self.exactly(key)
+
+    def exactly(self, key: str) -> Sequence[Examination]:
+        """Return what has a code of the orderable itself, or is its result, newest first, undated last."""
+        if key not in self._exactly:
+            self._exactly[key] = sorted(self._all_exactly(key), key=_newest_first)
+        return self._exactly[key]
 
     def of_place(self, modality: str, region: str) -> Sequence[Examination]:
         """Return the examinations of a modality and region, newest first, undated last."""
-        return self._indexed[1].get(_place(modality, region), ())
+        place = _place(modality, region)
+        if place not in self._of_place:
+            self._of_place[place] = sorted(map(_examination, self._grouped[1].get(place, ())), key=_newest_first)
+        return self._of_place[place]
 
     def done_since(self, key: str, since: datetime) -> Examination | None:
         """Return what was done of an orderable after a time."""
@@ -88,46 +94,44 @@ class Examinations:
         """Return an order that is still open, placed after a time or undated."""
         return next((e for e in self.of(key) if e.status == "ordered" and (e.at is None or e.at >= since)), None)
 
-    def _all_of(self, key: str) -> Sequence[Examination]:
-        orderable = self.orderables.get(key)
-        if orderable is None:
-            return ()
-        exact = [Examination(*examination[:-1], exact=True) for examination in self._indexed[0].get(key, ())]
-        if orderable.modality in IMAGING_MODALITIES and orderable.region:
-            own = {examination.reference: examination for examination in exact}
-            equals = self.of_place(orderable.modality, orderable.region)
-            return [own.get(examination.reference, examination) for examination in equals]
-        results = [
-            Examination(observation.at, "done", observation.reference, name, exact=True)
-            for name in _RESULTS.get(key, ())
-            for observation in self.patient.series(name)
-        ]
-        return sorted(exact + results, key=_newest_first) if results else exact
+    def _all_exactly(self, key: str) -> Iterator[Examination]:
+        if key not in self.orderables:
+            return
+        yield from map(_examination, self._grouped[0].get(key, ()))
+        for name in _RESULTS.get(key, ()):
+            for observation in self.patient.series(name):
+                yield Examination(observation.at, "done", observation.reference, name)
 
     @cached_property
     def _key_of_code(self) -> Mapping[tuple[str, str], str]:
         return {code: key for key, orderable in self.orderables.items() for code in orderable.codes}
 
     @cached_property
-    def _indexed(self) -> tuple[Mapping[str, list[Examination]], Mapping[tuple[str, str], list[Examination]]]:
-        """What was examined, newest first: by the orderables of its codes, and by its place."""
-        known = self._key_of_code
-        places = {
-            key: _place(orderable.modality, orderable.region)
-            for key, orderable in self.orderables.items()
-            if orderable.region is not None
-        }
-        by_key: dict[str, list[Examination]] = defaultdict(list)
-        by_place: dict[tuple[str, str], list[Examination]] = defaultdict(list)
-        for imaging in sorted(self.patient.imaging, key=_newest_first):
-            examination = Examination(imaging.at, imaging.status, imaging.reference, imaging.text, exact=False)
-            keys = {known[code] for code in imaging.codes if code in known}
+    def _grouped(self) -> tuple[Mapping[str, list[Imaging]], Mapping[tuple[str, str], list[Imaging]]]:
+        """What was examined, by the orderables of its codes, and by its place."""
+        matched: dict[frozenset[tuple[str, str]], tuple[set[str], set[tuple[str, str]]]] = {}
+        by_key: dict[str, list[Imaging]] = defaultdict(list)
+        by_place: dict[tuple[str, str], list[Imaging]] = defaultdict(list)
+        for imaging in self.patient.imaging:
+            if imaging.codes not in matched:
+                matched[imaging.codes] = self._matched(imaging.codes)
+            keys, places = matched[imaging.codes]
             for key in keys:
-                by_key[key].append(examination)
+                by_key[key].append(imaging)
             found = None if keys else _place_by_words(imaging)
-            for place in {places[key] for key in keys if key in places} or ({_place(*found)} if found else ()):
-                by_place[place].append(examination)
+            for place in places if found is None else {_place(*found)}:
+                by_place[place].append(imaging)
         return by_key, by_place
+
+    def _matched(self, codes: frozenset[tuple[str, str]]) -> tuple[set[str], set[tuple[str, str]]]:
+        """Return the orderables of some codes, and their places."""
+        keys = {self._key_of_code[code] for code in codes if code in self._key_of_code}
+        orderables = [self.orderables[key] for key in keys]
+        return keys, {_place(each.modality, each.region) for each in orderables if each.region is not None}
+
+
+def _examination(imaging: Imaging) -> Examination:
+    return Examination(imaging.at, imaging.status, imaging.reference, imaging.text)
 
 
 def _place(modality: str, region: str) -> tuple[str, str]:
@@ -135,7 +139,7 @@ def _place(modality: str, region: str) -> tuple[str, str]:
     return (modality, "anywhere" if modality in _ANYWHERE else region)
 
 
-def _newest_first(entry: Imaging | Examination) -> tuple[bool, float, str]:
+def _newest_first(entry: Examination) -> tuple[bool, float, str]:
     at = entry.at
     return at is None, 0.0 if at is None else -at.timestamp(), entry.reference
 

@@ -13,6 +13,8 @@ from operator import attrgetter
 
 from fusion.assessment import Dropped
 
+_TIME = attrgetter("at")
+
 
 @dataclass(frozen=True)
 class Observation:
@@ -121,9 +123,12 @@ class Patient:
         index: dict[str, list[Observation]] = {}
         for observation in self.observations:
             index.setdefault(observation.key, []).append(observation)
-        for series in index.values():
-            series.sort(key=attrgetter("at"))
         return index
+
+    @cached_property
+    def _in_order(self) -> dict[str, Sequence[Observation]]:
+        """The series that were asked for, sorted then."""
+        return {}
 
     @cached_property
     def _condition_keys(self) -> Mapping[str, Condition]:
@@ -139,11 +144,13 @@ class Patient:
     @property
     def newest_at(self) -> datetime | None:
         """Time of the newest observation."""
-        return max((series[-1].at for series in self._by_key.values()), default=None)
+        return max(map(_TIME, self.observations), default=None)
 
     def series(self, key: str) -> Sequence[Observation]:
         """Return the values of a key, oldest first."""
-        return self._by_key.get(key, ())
+        if key not in self._in_order:
+            self._in_order[key] = sorted(self._by_key.get(key, ()), key=_TIME)
+        return self._in_order[key]
 
     def latest(self, key: str, *, at: datetime, within: timedelta | None = None) -> Observation | None:
         """Return the newest value of a key at a time, if it is not older than `within`."""

@@ -135,11 +135,7 @@ def same_exam_hours(situation: Situation, _: timedelta | None) -> Known | None:
     order = situation.order
     if order is None or order.orderable is None:
         return None
-    found = [
-        e
-        for e in situation.examinations.of(order.orderable)
-        if e.exact and e.reference != order.id and e.at is not None
-    ]
+    found = [e for e in situation.examinations.exactly(order.orderable) if e.reference != order.id and e.at is not None]
     return _ages(situation, found, 24.0)
 
 

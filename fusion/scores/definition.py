@@ -204,4 +204,7 @@ def _distinct(values: Iterable[Any]) -> list[Any]:
 
 def band_of(value: float, *limits: tuple[float, str]) -> str:
     """Return the first band whose upper limit (inclusive) is not below the value."""
-    return next(name for upper, name in limits if value <= upper)
+    for upper, name in limits:
+        if value <= upper:
+            return name
+    raise ValueError("no band reaches the value")

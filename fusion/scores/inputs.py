@@ -19,7 +19,7 @@ DAY = timedelta(hours=24)
 _UNKNOWN_SEX = frozenset({"unknown", "other"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Input:
     """One input of a score.
 

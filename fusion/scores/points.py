@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_UP, Decimal
+from functools import lru_cache
 from typing import Any
 
 from fusion.scores.definition import Results, Values
@@ -20,7 +21,7 @@ from fusion.scores.inputs import Input
 Tally = tuple[float, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Item:
     """One line of a points table: inputs it looks at, points they give, and towards which tallies they count."""
 
@@ -64,24 +65,47 @@ def _reachable(
     items: Sequence[Item], values: Values, own: Mapping[str, Input], start: Iterable[Tally] = ((),)
 ) -> set[Tally]:
     """Return the totals that can be reached from the start totals; `own` are missing inputs of one item each."""
-    totals: set[Tally] = set(start)
     settled: list[Tally] = []
+    known: list[set[Tally]] = []
+    unknown: list[tuple[Item, tuple[Input, ...]]] = []
     for item in items:
-        free = [own[name] for name in item.inputs if name in own]
+        free = tuple(own[name] for name in item.inputs if name in own)
         if not free:
             settled.append(item.tally(values))
-            continue
-        gains = {
-            item.tally({**values, **{i.name: value for i, value in zip(free, filling, strict=True)}})
-            for filling in itertools.product(*(i.candidates() for i in free))
-        }
+        elif len(free) == len(item.inputs):
+            unknown.append((item, free))
+        else:
+            known.append(_gains(item, free, values))
+    totals = {_sum(settled)} if settled else {()}
+    for gains in known:
         totals = _sums(totals, gains)
-    return _sums(totals, {_sum(settled)}) if settled else totals
+    if unknown:
+        totals = _sums(totals, _totals_of_unknown(tuple(unknown)))
+    return _sums(set(start), totals)
+
+
+@lru_cache(maxsize=1024)
+def _totals_of_unknown(items: tuple[tuple[Item, tuple[Input, ...]], ...]) -> set[Tally]:
+    """Return the totals of items of which nothing is known: the same for all patients who lack the same inputs."""
+    totals: set[Tally] = {()}
+    for item, free in items:
+        totals = _sums(totals, _gains(item, free, {}))
+    return totals
+
+
+def _gains(item: Item, free: Sequence[Input], values: Values) -> set[Tally]:
+    """Return what an item can count, by the values that its free inputs can have."""
+    return {
+        item.tally({**values, **{i.name: value for i, value in zip(free, filling, strict=True)}})
+        for filling in itertools.product(*(i.candidates() for i in free))
+    }
 
 
 def _sums(totals: set[Tally], gains: set[Tally]) -> set[Tally]:
     """Return every total with every gain; the total of nothing is empty."""
-    return {tuple(map(operator.add, total, gain)) if total else gain for total in totals for gain in gains}
+    if totals == {()} or gains == {()}:
+        return gains if totals == {()} else totals
+    return {tuple(map(operator.add, total, gain)) for total in totals for gain in gains}
 
 
 def _sum(tallies: Iterable[Tally]) -> Tally:

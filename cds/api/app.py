@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -44,6 +45,7 @@ def create_app(service: Service) -> FastAPI:
     install_problem_handlers(app)
     access = SmartAccess(service, ClientAccess(service.settings))
     repeatable = repeatable_route(service, access)
+    mount_hooks(app, service)  # first: routes are tried in order, and an EHR waits for this one
     app.include_router(v1_router(service, repeatable), dependencies=[Depends(access)])
     app.include_router(verdicts_router(service, repeatable), dependencies=[Depends(access)])
     app.include_router(subscriptions_router(service, repeatable), dependencies=[Depends(access)])
@@ -54,7 +56,6 @@ def create_app(service: Service) -> FastAPI:
     app.include_router(fhir_router(service, access))
     app.include_router(audit_router(service), dependencies=[Depends(access)])
     app.include_router(smart_router(service))
-    mount_hooks(app, service)
     mount_pages(app, service, access, client_of)
     _add_health(app, service)
     mount_metrics(app, service)
@@ -78,6 +79,8 @@ def _lifespan(service: Service) -> Callable[[FastAPI], AbstractAsyncContextManag
     @asynccontextmanager
     async def run(_: FastAPI) -> AsyncIterator[None]:
         await anyio.to_thread.run_sync(service.warm_up)
+        gc.collect()
+        gc.freeze()  # models and rules stay: looking through them again would hold up requests
         yield
 
     return run

@@ -19,7 +19,7 @@ from cds.hooks.envelope import HookCall, read_call
 from cds.hooks.errors import MissingDataError, UnknownServiceError, UnprocessableRecordError
 from cds.hooks.extension import extension_of
 from cds.hooks.fetching import FhirFetcher
-from cds.hooks.prefetch import gather, role_codes
+from cds.hooks.prefetch import Record, gather, role_codes
 from cds.hooks.quotes import ReportWords
 from cds.hooks.services import HookService, RoleSettings, discovery
 from cds.operating.logs import logger, place_of
@@ -90,9 +90,12 @@ class Answering:
         call = read_call(body, service.hooks)
         note_access(user=call.context.user_id)
         record = await gather(call, service, self._fetcher)
+        return await anyio.to_thread.run_sync(self._answer, service, call, record, at)
+
+    def _answer(self, service: HookService, call: HookCall, record: Record, at: datetime) -> dict[str, Any]:
         role = service.settings.role_of(call.context.user_type, role_codes(record, call.context.user_id))
         try:
-            assessed = await self._assessor.assess(
+            assessed = self._assessor.assess_now(
                 record.resources,
                 server=call.server,
                 patient_id=call.context.patient_id,
@@ -106,7 +109,7 @@ class Answering:
             raise MissingDataError(Issue("not-found", str(error), "prefetch.patient")) from None
         except FusionError as error:
             raise UnprocessableRecordError(Issue("processing", str(error), "prefetch")) from None
-        chosen, cards = await anyio.to_thread.run_sync(self._cards, service, call, assessed, role, at)
+        chosen, cards = self._cards(service, call, assessed, role, at)
         return {
             "cards": [] if service.settings.silent else cards,
             "extension": extension_of(record, assessed, chosen),

@@ -21,13 +21,15 @@ from sqlalchemy.exc import IntegrityError
 from cds.hooks.errors import TokenError
 from cds.hooks.keysets import KeySets
 from cds.store import Database
-from cds.store.cards import first_use
+from cds.store.cards import forget_tokens, keep_token
 
 ALGORITHMS = ("ES384", "RS384")
 SKEW_SECONDS = 30
 LONGEST_LIFE_SECONDS = 3600
 _LONGEST_TOKEN = 8192
 _LONGEST_ID = 255
+_REMEMBERED_SECONDS = 3600  # after a token has expired
+_FORGETS_EVERY_SECONDS = 60
 
 
 class TokenVerifier:
@@ -50,6 +52,7 @@ class TokenVerifier:
         self._database = database
         self._keysets = keysets or KeySets(issuers)
         self._clock = clock
+        self._forgets_at = 0.0
 
     async def issuer_of(self, authorization: str | None, path: str) -> str | None:
         """Return who calls `path`; None where no issuer is configured and the service is open.
@@ -104,15 +107,16 @@ class TokenVerifier:
             raise TokenError("life_too_long")
 
     def _use_once(self, issuer: str, jti: str, expires: float) -> None:
-        until = datetime.fromtimestamp(expires + SKEW_SECONDS, UTC)
-        at = datetime.fromtimestamp(self._clock(), UTC)
+        now = self._clock()
+        is_time_to_forget = now >= self._forgets_at
         try:
             with self._database().writing() as session:
-                new = first_use(session, issuer, jti, expires_at=until, at=at)
+                keep_token(session, issuer, jti, expires_at=datetime.fromtimestamp(expires + SKEW_SECONDS, UTC))
+                if is_time_to_forget:
+                    forget_tokens(session, before=datetime.fromtimestamp(now - _REMEMBERED_SECONDS, UTC))
+                    self._forgets_at = now + _FORGETS_EVERY_SECONDS
         except IntegrityError:
-            new = False
-        if not new:
-            raise TokenError("replayed")
+            raise TokenError("replayed") from None
 
 
 def unverified(token: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import bindparam, delete, insert, select
@@ -25,6 +25,7 @@ _OVERRIDDEN = (
 _SHOWN = select(CardRow.key).where(CardRow.subject == bindparam("subject"), CardRow.silent.is_(False)).distinct()
 _SHOWN_SINCE = _SHOWN.where(CardRow.shown_at >= bindparam("since"))
 _SHOWN_IN_ENCOUNTER = _SHOWN.where(CardRow.encounter == bindparam("encounter"))
+_USE = insert(ReplayRow.__table__)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -104,10 +105,11 @@ def add_feedback(session: Session, service: str, items: Sequence[Feedback], *, a
     return new
 
 
-def first_use(session: Session, issuer: str, jti: str, *, expires_at: datetime, at: datetime) -> bool:
-    """Keep a token id and return whether it was new; ids of tokens that expired an hour ago are forgotten."""
-    if session.get(ReplayRow, (issuer, jti)) is not None:
-        return False
-    session.execute(delete(ReplayRow).where(ReplayRow.expires_at < at - timedelta(hours=1)))
-    session.add(ReplayRow(issuer=issuer, jti=jti, expires_at=expires_at))
-    return True
+def keep_token(session: Session, issuer: str, jti: str, *, expires_at: datetime) -> None:
+    """Keep the id of a token that is used. Raises sqlalchemy.exc.IntegrityError when it was used before."""
+    session.execute(_USE, {"issuer": issuer, "jti": jti, "expires_at": expires_at})
+
+
+def forget_tokens(session: Session, *, before: datetime) -> None:
+    """Remove the ids of tokens that expired before a time."""
+    session.execute(delete(ReplayRow).where(ReplayRow.expires_at < before))

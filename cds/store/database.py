@@ -102,7 +102,10 @@ def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None
 
 def _begin_sqlite(connection: Connection) -> None:
     options: Any = connection.get_execution_options()
-    connection.exec_driver_sql(f"PRAGMA busy_timeout={int(options.get('patience_ms', PATIENCE_MS))}")
+    patience = int(options.get("patience_ms", PATIENCE_MS))
+    if connection.info.get("patience_ms", PATIENCE_MS) != patience:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={patience}")
+        connection.info["patience_ms"] = patience
     connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writing", False) else "BEGIN")
 
 

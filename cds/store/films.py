@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import or_, select, tuple_
+from sqlalchemy import bindparam, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from cds.jobs.queue import enqueue
@@ -20,6 +20,23 @@ from vision import ImagingResult
 
 PRIOR = "prior"
 """Source of a film that was fetched to compare another with: analysed, but on no worklist, and answered by nothing."""
+
+_NAMED = (
+    select(FilmRow)
+    .where(
+        or_(
+            tuple_(FilmRow.identifier_system, FilmRow.identifier_value).in_(bindparam("identifiers", expanding=True)),
+            FilmRow.identifier_system.is_(None) & FilmRow.identifier_value.in_(bindparam("values", expanding=True)),
+            FilmRow.accession.in_(bindparam("accessions", expanding=True)),
+            FilmRow.study_instance_uid.in_(bindparam("studies", expanding=True)),
+        ),
+        FilmRow.superseded_by.is_(None),
+    )
+    .order_by(FilmRow.received_at.desc())
+)
+_RESULTS = select(ImagingResultRow.film_id, ImagingResultRow.result).where(
+    ImagingResultRow.film_id.in_(bindparam("ids", expanding=True))
+)
 
 
 @dataclass(frozen=True)
@@ -115,17 +132,13 @@ def films_named(
     Whether a film may be joined with a patient is decided by `cds.assessing.identity`, not here.
     """
     wanted = list(identifiers)
-    values = [value for _, value in wanted]
-    conditions = [
-        tuple_(FilmRow.identifier_system, FilmRow.identifier_value).in_(wanted),
-        FilmRow.identifier_system.is_(None) & FilmRow.identifier_value.in_(values),
-        FilmRow.accession.in_(list(accessions)),
-        FilmRow.study_instance_uid.in_(list(studies)),
-    ]
-    rows = session.scalars(
-        select(FilmRow).where(or_(*conditions), FilmRow.superseded_by.is_(None)).order_by(FilmRow.received_at.desc())
-    ).all()
-    return sorted(rows, key=_time_of, reverse=True)
+    names = {
+        "identifiers": wanted,
+        "values": [value for _, value in wanted],
+        "accessions": list(accessions),
+        "studies": list(studies),
+    }
+    return sorted(session.scalars(_NAMED, names).all(), key=_time_of, reverse=True)
 
 
 def recent_films(
@@ -150,11 +163,10 @@ def recent_films(
 
 def with_results(session: Session, rows: Sequence[FilmRow]) -> list[StoredFilm]:
     """Return films with the results they have."""
+    if not rows:
+        return []
     results: dict[str, Any] = {
-        row.film_id: row.result
-        for row in session.scalars(
-            select(ImagingResultRow).where(ImagingResultRow.film_id.in_([row.id for row in rows]))
-        )
+        found[0]: found[1] for found in session.execute(_RESULTS, {"ids": [row.id for row in rows]})
     }
     return [
         StoredFilm(row, ImagingResult.model_validate(results[row.id]) if row.id in results else None) for row in rows

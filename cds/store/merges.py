@@ -8,13 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import or_, select, tuple_
+from sqlalchemy import BindParameter, bindparam, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from cds.store.exchange_tables import PatientMergeRow
 
 _LONGEST_CHAIN = 32
+_WANTED: BindParameter[Any] = bindparam("wanted", expanding=True)
+_MERGES = select(PatientMergeRow.system, PatientMergeRow.old, PatientMergeRow.new).where(
+    or_(
+        tuple_(PatientMergeRow.system, PatientMergeRow.old).in_(_WANTED),
+        tuple_(PatientMergeRow.system, PatientMergeRow.new).in_(_WANTED),
+    )
+)
 
 
 def add_merge(session: Session, system: str, old: str, new: str, *, at: datetime) -> None:
@@ -34,15 +42,7 @@ def with_merged(session: Session, identifiers: Iterable[tuple[str, str]]) -> fro
     for _ in range(_LONGEST_CHAIN):
         if not frontier:
             break
-        wanted = list(frontier)
-        rows = session.scalars(
-            select(PatientMergeRow).where(
-                or_(
-                    tuple_(PatientMergeRow.system, PatientMergeRow.old).in_(wanted),
-                    tuple_(PatientMergeRow.system, PatientMergeRow.new).in_(wanted),
-                )
-            )
-        ).all()
+        rows = session.execute(_MERGES, {"wanted": list(frontier)}).all()
         frontier = {(row.system, value) for row in rows for value in (row.old, row.new)} - known
         known |= frontier
     return frozenset(known)

@@ -6,9 +6,9 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import or_, select, tuple_
+from sqlalchemy import bindparam, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from cds.jobs.queue import enqueue
@@ -17,6 +17,25 @@ from nlp import StructuredReport
 
 ReportStatus = Literal["preliminary", "final", "amended", "corrected", "entered-in-error"]
 _RANK = {"preliminary": 0, "final": 1, "amended": 2, "corrected": 2, "entered-in-error": 3}
+_NAMED = (
+    select(ReportRow)
+    .where(
+        or_(
+            tuple_(ReportRow.identifier_system, ReportRow.identifier_value).in_(
+                bindparam("identifiers", expanding=True)
+            ),
+            ReportRow.identifier_system.is_(None) & ReportRow.identifier_value.in_(bindparam("values", expanding=True)),
+            ReportRow.accession.in_(bindparam("accessions", expanding=True)),
+            ReportRow.study_instance_uid.in_(bindparam("studies", expanding=True)),
+        ),
+        ReportRow.superseded_by.is_(None),
+        ReportRow.status != "entered-in-error",
+    )
+    .order_by(ReportRow.issued_at.desc())
+)
+_RESULTS = select(ReportResultRow.report_id, ReportResultRow.result).where(
+    ReportResultRow.report_id.in_(bindparam("ids", expanding=True))
+)
 
 
 @dataclass(frozen=True)
@@ -123,20 +142,13 @@ def reports_named(
     Whether a report may be joined with a patient is decided by `cds.assessing.identity`, not here.
     """
     wanted = list(identifiers)
-    return session.scalars(
-        select(ReportRow)
-        .where(
-            or_(
-                tuple_(ReportRow.identifier_system, ReportRow.identifier_value).in_(wanted),
-                ReportRow.identifier_system.is_(None) & ReportRow.identifier_value.in_([value for _, value in wanted]),
-                ReportRow.accession.in_(list(accessions)),
-                ReportRow.study_instance_uid.in_(list(studies)),
-            ),
-            ReportRow.superseded_by.is_(None),
-            ReportRow.status != "entered-in-error",
-        )
-        .order_by(ReportRow.issued_at.desc())
-    ).all()
+    names = {
+        "identifiers": wanted,
+        "values": [value for _, value in wanted],
+        "accessions": list(accessions),
+        "studies": list(studies),
+    }
+    return session.scalars(_NAMED, names).all()
 
 
 def untold_reports(session: Session, *, limit: int) -> list[StoredReport]:
@@ -159,11 +171,10 @@ def untold_reports(session: Session, *, limit: int) -> list[StoredReport]:
 
 def with_results(session: Session, rows: Sequence[ReportRow]) -> list[StoredReport]:
     """Return reports with the results they have."""
-    results = {
-        row.report_id: row.result
-        for row in session.scalars(
-            select(ReportResultRow).where(ReportResultRow.report_id.in_([row.id for row in rows]))
-        )
+    if not rows:
+        return []
+    results: dict[str, Any] = {
+        found[0]: found[1] for found in session.execute(_RESULTS, {"ids": [row.id for row in rows]})
     }
     return [
         StoredReport(row, StructuredReport.model_validate(results[row.id]) if row.id in results else None)

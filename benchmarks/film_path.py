@@ -3,9 +3,10 @@
     python benchmarks/film_path.py [--films 20] [--threads 2] [--json]
 
 The film is `RG1_J2KI.dcm` of the package pydicom-data (JPEG 2000). In one process and one run, in turn for each film:
-the whole path (arrival synced to disk, queue, worker, result committed), reading the same bytes as the worker does, and
-analysing what was read. The copies differ in SOPInstanceUID, so that each is a film of its own. Memory is the peak of
-the process, and of one that has loaded the same models and done nothing, by the kernel's count.
+the whole path (arrival synced to disk, queue, worker, result committed), the picture that the worker draws after that,
+reading the same bytes as the worker does, and analysing what was read. The copies differ in SOPInstanceUID, so that
+each is a film of its own. Memory is the peak of the process, and of one that has loaded the same models and done
+nothing, by the kernel's count.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ from typing import Any
 
 import pydicom
 from pydicom.data import get_testdata_file
+from sqlalchemy import event
+from sqlalchemy.orm import Session
 
+from cds.jobs.worker import Worker
 from cds.operating.logs import configure_logs
 from cds.service import Service
 from cds.settings import Settings
@@ -60,9 +64,11 @@ def measure(films: int, threads: int) -> dict[str, Any]:
         service.database.migrate()
         worker, analyzer = service.worker(), service.models.analyzer
         loaded = peak_mebibytes()
-        path, reading, networks = [], [], []
+        path, drawing, reading, networks = [], [], [], []
         for data in copies(films + 1):
-            path.append(milliseconds(lambda data=data: _through(service, worker, data)))  # type: ignore[misc]
+            stored, drawn = _through(service, worker, data)
+            path.append(stored)
+            drawing.append(drawn)
             reading.append(milliseconds(lambda data=data: read_radiograph(data, least_side=ENOUGH)))  # type: ignore[misc]
             radiograph = read_radiograph(data, least_side=ENOUGH)
             networks.append(
@@ -79,6 +85,7 @@ def measure(films: int, threads: int) -> dict[str, Any]:
         "threads": threads,
         "models": states,
         "path_ms": _spread(path[1:]),
+        "drawing_after_ms": _spread(drawing[1:]),
         "reading_ms": _spread(reading[1:]),
         "networks_ms": _spread(networks[1:]),
         "ratio_to_reading_and_networks": round(statistics.median(ratios), 3),
@@ -87,13 +94,24 @@ def measure(films: int, threads: int) -> dict[str, Any]:
     }
 
 
-def _through(service: Service, worker: Any, data: bytes) -> None:
+def _through(service: Service, worker: Worker, data: bytes) -> tuple[float, float]:
+    """Return the milliseconds until the result is committed, and those the worker takes after that."""
+    commits: list[float] = []
+
+    def committed(_session: Session) -> None:
+        commits.append(time.perf_counter())
+
+    started = time.perf_counter()
     receipt = service.film_arrivals.receive(data, source="benchmark", at=datetime.now(UTC))
+    event.listen(Session, "after_commit", committed)
     assert worker.run_one()
+    ended = time.perf_counter()
+    event.remove(Session, "after_commit", committed)
     with service.database.reading() as session:
         film = film_by_id(session, receipt.film_id)
     assert film is not None
     assert film.result is not None
+    return 1000 * (commits[-1] - started), 1000 * (ended - commits[-1])
 
 
 def _spread(values: list[float]) -> dict[str, float]:

@@ -17,7 +17,7 @@ _MONTHS = (
     "jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|"
     "nov(?:ember)?|dec(?:ember)?"
 )
-_NAME = r"[A-Z][\w'’.-]+(?:[ ,]+(?:[A-Z]\.?|[A-Z][\w'’-]+|de|van|von|der|la|al|bin)){0,4}"
+_NAME = r"[A-Z][\w'’.-]+(?:[ ,]+(?:(?:[A-Z][\w'’-]*|de|van|von|der|la|al|bin)\b\.?)){0,4}"
 _TITLES = r"(?:Drs?|Prof(?:essor)?|Mr|Mrs|Ms|Miss|Mx|Sir|Dame|Nurse|Sister)\b\.?"
 _ROLES = (
     r"(?:dictated|signed|reported|read|verified|approved|transcribed|typed|interpreted|performed|requested|referred|"

@@ -27,6 +27,7 @@ class FindingRow:
     share       what the bar shows: the probability, else the score; None when the film was not asked
     places      where its regions lie on the film, in words
     said_where  where the report places it
+    combined    probability by film and report together, where the site has promoted a model of its own pairs
     """
 
     key: str
@@ -41,6 +42,8 @@ class FindingRow:
     assertion: str | None
     agreement: str
     agreement_words: str
+    combined: float | None = None
+    combined_model: str | None = None
 
     @property
     def judgeable(self) -> bool:
@@ -106,6 +109,8 @@ def _row(
         said_where=", ".join(_said_places(key, report)),
         agreement=agreement,
         agreement_words=_together(agreement, finding is not None, assertion),
+        combined=view.combined_probability if view is not None else None,
+        combined_model=view.combined_model if view is not None else None,
     )
 
 

@@ -294,6 +294,21 @@ def test_a_report_loses_who_it_is_of_and_who_wrote_it(text: str, gone: list[str]
 
 
 @pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("Signed by: Dr. Jane Roe", "Signed by: Dr. [NAME]"),
+        ("Electronically signed by: Jane Roe, MD", "Electronically signed by: [NAME]"),
+        ("Discussed with Dr. Quentin Hartwell, by phone.", "Discussed with Dr. [NAME], by phone."),
+        ("Reported by: Smith, John A.", "Reported by: [NAME]"),
+        ("Seen by Dr. Jan van der Berg today.", "Seen by Dr. [NAME] today."),
+        ("Mrs Müller-Lüdenscheidt came.", "Mrs [NAME] came."),
+    ],
+)
+def test_no_piece_of_a_name_of_several_words_is_left(text: str, cleaned: str) -> None:
+    assert deidentified_report(text, PSEUDONYMS, "|1") == cleaned
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "Heart size is normal. No pneumothorax.",

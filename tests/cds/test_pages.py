@@ -21,6 +21,7 @@ from cds.pages.words import due, quantity, since
 from cds.service import Service
 from cds.settings import Settings
 from cds.store.films import store_imaging_result
+from cds.store.ledger import case_by_id, store_case
 from tests.cds.planted import HOSTILE, KEY, MODEL, NOW, Planted, plant, report_resource
 from vision import ImagingResult
 from vision.result import Rejection
@@ -51,6 +52,31 @@ def test_a_case_shows_film_heatmap_regions_and_report(planted: Planted) -> None:
     assert re.search(r'<rect data-finding="lung_mass" x="0.1" y="0.2"', page)
     assert 'title="Lung mass: present, right; to be told within hours: Lung mass">mass</mark>' in page
     assert re.search(r'<mark class="finding absent"[^>]*>pneumothorax</mark>', page)
+
+
+def test_film_and_report_stand_side_by_side_and_together_only_where_the_site_has_a_model_of_its_own(
+    planted: Planted, service: Service
+) -> None:
+    page = planted.client.get(f"/cases/{planted.case_id}").text
+    assert re.search(r'num strong">0.91</span>', page)
+    assert "Film and report together" not in page
+    with service.database.writing() as session:
+        case = case_by_id(session, planted.case_id)
+        assert case is not None
+        (view, *_) = case.assessment.findings
+        seen = view.model_copy(update={"combined_probability": 0.876, "combined_model": "site-pairs 3"})
+        assessment = case.assessment.model_copy(update={"findings": (seen,), "at": NOW + timedelta(minutes=1)})
+        store_case(
+            session,
+            case.subject,
+            assessment,
+            film_id=planted.film_id,
+            report_id=planted.report_id,
+            at=NOW + timedelta(minutes=1),
+        )
+    page = planted.client.get(f"/cases/{planted.case_id}").text
+    assert re.search(r'Film and report together</strong> <span class="num strong">0.88</span>', page)
+    assert "site-pairs 3" in page
 
 
 def test_a_case_shows_scores_with_what_is_missing_and_next_steps_with_their_reasons(planted: Planted) -> None:

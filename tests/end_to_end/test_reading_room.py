@@ -121,14 +121,25 @@ def test_window_and_level_reach_the_films_own_depth(page: Page, film_id: str) ->
     assert shades > 50
 
 
-@pytest.mark.parametrize("colours", ["light", "dark"])
-@pytest.mark.parametrize("size", [LAPTOP, PHONE], ids=["laptop", "phone"])
+@pytest.fixture(scope="module")
+def addresses(service: Served, film_id: str) -> list[str]:
+    """Return the addresses of every kind of page, with something to show on each."""
+    with service.client() as client:
+        question = {"question": "Is the nodule in the right upper lobe new?"}
+        asked = client.post(f"/api/v1/studies/{film_id}/opinions", json=question).json()["id"]
+    views = ("open", "second-look", "untold", "overdue", "done")
+    return [
+        *(f"/?view={view}" for view in views), f"/films/{film_id}", f"/opinions/{asked}", "/monitoring", "/tour",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("colours", "size"), [("light", LAPTOP), ("dark", PHONE)], ids=["laptop", "phone"])
 def test_pages_have_no_serious_fault_of_accessibility_and_fit_the_screen(
-    page: Page, film_id: str, colours: Any, size: Any
+    page: Page, addresses: list[str], colours: Any, size: Any
 ) -> None:
     page.emulate_media(color_scheme=colours)
     page.set_viewport_size(size)
-    for address in ("/", f"/films/{film_id}", "/monitoring"):
+    for address in addresses:
         page.goto(address)
         page.wait_for_load_state("networkidle")
         faults = {

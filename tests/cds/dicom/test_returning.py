@@ -18,6 +18,7 @@ from pynetdicom.sop_class import (
     KeyObjectSelectionDocumentStorage,
     SecondaryCaptureImageStorage,
     SegmentationStorage,
+    StorageCommitmentPushModel,
 )
 
 from cds.arrival import FilmArrivals
@@ -54,16 +55,23 @@ class Archive:
 
     def __init__(self) -> None:
         self.kept: list[Dataset] = []
-        self.status = 0x0000
+        self.asked: list[str] = []
+        self.status = self.commitment = 0x0000
         entity = AE("ARCHIVE")
         for sop_class in OBJECTS:
             entity.add_supported_context(sop_class)
-        self.server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, self._keep)])
+        entity.add_supported_context(StorageCommitmentPushModel)
+        handlers = [(evt.EVT_C_STORE, self._keep), (evt.EVT_N_ACTION, self._commit)]
+        self.server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
 
     def _keep(self, event: Any) -> int:
         if self.status == 0:
             self.kept.append(event.dataset)
         return self.status
+
+    def _commit(self, event: Any) -> tuple[int, None]:
+        self.asked += [item.ReferencedSOPInstanceUID for item in event.action_information.ReferencedSOPSequence]
+        return self.commitment, None
 
     @property
     def node(self) -> Node:
@@ -288,6 +296,23 @@ def test_what_does_not_arrive_is_sent_again_as_it_was(
     returning.send(Job("1", "send_object", first.sop_instance_uid, 3, "pacs"))
     assert archive.kept[0].SOPInstanceUID == archive.kept[1].SOPInstanceUID == first.sop_instance_uid
     assert archive.kept[0] == archive.kept[1]
+
+
+def test_an_archive_is_asked_to_keep_what_it_was_sent_and_sent_it_again_where_it_does_not_answer_for_it(
+    site: Site, archive: Archive
+) -> None:
+    site.node = site.node.model_copy(update={"confirm": True})
+    returning = site.returning()
+    site.film(returning)
+    site.work(returning)
+    assert archive.asked == [dataset.SOPInstanceUID for dataset in archive.kept]
+    archive.commitment = 0x0110
+    with pytest.raises(DeliveryError) as refused:
+        returning.send(Job("1", "send_object", archive.asked[0], 2, "pacs"))
+    assert not refused.value.for_good
+    archive.commitment = 0x0000
+    returning.send(Job("1", "send_object", archive.asked[0], 3, "pacs"))
+    assert archive.asked[-1] == archive.kept[-1].SOPInstanceUID == archive.asked[0]
 
 
 def test_an_archive_that_is_gone_is_a_reason_to_try_again(site: Site, archive: Archive, free_port: int) -> None:

@@ -15,7 +15,9 @@ def resources_of(document: Any) -> list[dict[str, Any]]:
 
     Entries that are not objects with a resourceType are left out; nested bundles are opened.
     """
-    return list(_walk(document, 0))
+    found: list[dict[str, Any]] = []
+    _gather(document, 0, found)
+    return found
 
 
 def searched_types(document: Any) -> frozenset[str]:
@@ -66,20 +68,21 @@ def _bundles(document: Any, depth: int) -> Iterator[Mapping[str, Any]]:
             yield from _bundles(value, depth + 1)
 
 
-def _walk(document: Any, depth: int) -> Iterator[dict[str, Any]]:
-    if depth > _DEEPEST or not isinstance(document, Mapping):
+def _gather(document: Any, depth: int, found: list[dict[str, Any]]) -> None:
+    """Add the resources of a document to those found; what JSON calls an object is a dict here."""
+    if depth > _DEEPEST or not isinstance(document, dict):
         return
     kind = document.get("resourceType")
     if kind == "Bundle":
         entries = document.get("entry")
         for entry in entries if isinstance(entries, list) else ():
-            if isinstance(entry, Mapping):
-                yield from _walk(_identified(entry), depth + 1)
+            if isinstance(entry, dict):
+                _gather(_identified(entry), depth + 1, found)
     elif isinstance(kind, str):
-        yield dict(document)
+        found.append(document)
     elif depth == 0:
         for value in document.values():
-            yield from _walk(value, depth + 1)
+            _gather(value, depth + 1, found)
 
 
 def _identified(entry: Mapping[str, Any]) -> Any:

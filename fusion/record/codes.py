@@ -213,27 +213,30 @@ ALLERGY_KEYS = frozenset(_ALLERGY_SNOMED.values()) | {key for _, key in _ALLERGY
 
 def codings_of(concept: Any) -> Iterator[tuple[str, str]]:
     """Yield (system, code) of a CodeableConcept, whatever shape it has."""
-    codings = concept.get("coding") if isinstance(concept, Mapping) else None
+    codings = concept.get("coding") if isinstance(concept, dict) else None
     for coding in codings if isinstance(codings, list) else ():
-        if isinstance(coding, Mapping) and isinstance(coding.get("code"), str):
+        if isinstance(coding, dict) and isinstance(coding.get("code"), str):
             yield str(coding.get("system") or ""), coding["code"]
 
 
 def texts_of(concept: Any) -> Iterator[str]:
     """Yield text and displays of a CodeableConcept."""
-    if not isinstance(concept, Mapping):
+    if not isinstance(concept, dict):
         return
     if isinstance(concept.get("text"), str):
         yield concept["text"]
     codings = concept.get("coding")
     for coding in codings if isinstance(codings, list) else ():
-        if isinstance(coding, Mapping) and isinstance(coding.get("display"), str):
+        if isinstance(coding, dict) and isinstance(coding.get("display"), str):
             yield coding["display"]
 
 
 def observation_key(concept: Any) -> str | None:
     """Return the key of an observation by its LOINC code."""
-    return next((OBSERVATION_KEYS[c] for s, c in codings_of(concept) if s == LOINC and c in OBSERVATION_KEYS), None)
+    for system, code in codings_of(concept):
+        if system == LOINC and code in OBSERVATION_KEYS:
+            return OBSERVATION_KEYS[code]
+    return None
 
 
 def condition_keys(concept: Any) -> frozenset[str]:

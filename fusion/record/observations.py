@@ -57,7 +57,7 @@ def _values(key: str, part: Mapping[str, Any], at: datetime, reference: str) -> 
     quantity = part.get("valueQuantity")
     if quantity is None and isinstance(part.get("valueInteger"), int) and key == "glasgow_coma_scale":
         quantity = {"value": part["valueInteger"], "code": "{score}"}
-    if not isinstance(quantity, Mapping):
+    if not isinstance(quantity, dict):
         has_components = isinstance(part.get("component"), list)
         if not has_components:
             yield Dropped(reference=reference, reason=f"{key}: no valueQuantity")

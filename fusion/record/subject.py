@@ -38,7 +38,7 @@ class Subject:
         """Return why a resource is not about this patient; one that names no patient is."""
         for name in _SUBJECTS:
             subject = resource.get(name)
-            if isinstance(subject, Mapping):
+            if isinstance(subject, dict):
                 return self._reason(subject)
         return None
 

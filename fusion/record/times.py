@@ -42,8 +42,9 @@ def effective(resource: Any, *names: str) -> datetime | None:
     """Return the first of some elements that holds a time; a Period counts by its end, else its start."""
     for name in names:
         value = resource.get(name)
-        ends = (value.get("end"), value.get("start")) if isinstance(value, dict) else (value,)
-        found = next((time for time in map(moment, ends) if time is not None), None)
-        if found:
+        if value is None:
+            continue
+        found = moment(value.get("end")) or moment(value.get("start")) if isinstance(value, dict) else moment(value)
+        if found is not None:
             return found
     return None

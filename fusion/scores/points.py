@@ -76,7 +76,7 @@ def _reachable(
             unknown.append((item, free))
         else:
             known.append(_gains(item, free, values))
-    totals = {_sum(settled)} if settled else {()}
+    totals: set[Tally] = {_sum(settled)} if settled else {()}
     for gains in known:
         totals = _sums(totals, gains)
     if unknown:

@@ -32,6 +32,7 @@ class ConsistencyChecker:
         forms = vocabulary.word_forms()
         self._supports = {entry.finding: entry for entry in vocabulary.supports}
         self._qualifiers = frozenset(forms.get(word, word) for word in vocabulary.words("denial_qualifiers"))
+        self._hidden = frozenset(forms.get(word, word) for word in vocabulary.words("hidden_words"))
         self._nothing = PhraseTable([(phrase, phrase) for phrase in vocabulary.words("conclusion_nothing")], forms)
         self._sides = SideChecker(vocabulary)
         self._context = ContextChecker(vocabulary)
@@ -59,7 +60,7 @@ class ConsistencyChecker:
             return
         denials = {other.finding: other for other in reversed(described) if other.assertion == "absent"}
         affirmed = {other.finding for other in described if other.assertion != "absent"}
-        for mention in _first_of_each(concluded):
+        for mention in self._first_of_each(concluded, reading):
             support = self._supports.get(mention.finding)
             if support is None or affirmed & {support.finding, *support.supported_by}:
                 continue
@@ -77,7 +78,7 @@ class ConsistencyChecker:
         self, reading: Reading, described: Sequence[DraftMention], concluded: Sequence[DraftMention]
     ) -> Iterator[Inconsistency]:
         """What the findings say to be there and the impression denies by name."""
-        seen = {mention.finding: mention for mention in _first_of_each(described)}
+        seen = {mention.finding: mention for mention in self._first_of_each(described, reading)}
         open_ones = {other.finding for other in concluded if other.assertion != "absent"}
         for mention in concluded:
             claim = seen.get(mention.finding)
@@ -95,7 +96,7 @@ class ConsistencyChecker:
         """Something acute in the findings under an impression that finds nothing."""
         if any(other.assertion != "absent" for other in concluded):
             return
-        acute = [one for one in _first_of_each(described) if one.change is None and self._is_acute(one)]
+        acute = [one for one in self._first_of_each(described, reading) if one.change is None and self._is_acute(one)]
         number = self._nothing_found(reading) if acute else None
         if number is not None:
             yield Inconsistency(
@@ -112,6 +113,16 @@ class ConsistencyChecker:
         qualified = not self._qualifiers.isdisjoint(reading.stream.words[first : denial.last])
         return qualified and claim.severity not in _GREAT
 
+    def _first_of_each(self, mentions: Sequence[DraftMention], reading: Reading) -> list[DraftMention]:
+        """The first mention of each finding that is plainly said to be there, and not as known from before."""
+        found: dict[str, DraftMention] = {}
+        for mention in mentions:
+            if mention.assertion == "present" and mention.change not in ("resolved", "stable"):
+                before = reading.stream.words[reading.sentences[mention.sentence].first : mention.first]
+                if mention.severity != "borderline" and self._hidden.isdisjoint(before):
+                    found.setdefault(mention.finding, mention)
+        return list(found.values())
+
     def _is_acute(self, mention: DraftMention) -> bool:
         support = self._supports.get(mention.finding)
         return support is not None and support.acute
@@ -124,15 +135,6 @@ class ConsistencyChecker:
                 if match is not None:
                     return number
         return None
-
-
-def _first_of_each(mentions: Sequence[DraftMention]) -> list[DraftMention]:
-    """The first mention of each finding that is said to be there, and not as known from before."""
-    found: dict[str, DraftMention] = {}
-    for mention in mentions:
-        if mention.assertion == "present" and mention.change not in ("resolved", "stable"):
-            found.setdefault(mention.finding, mention)
-    return list(found.values())
 
 
 def _is_plain_denial(mention: DraftMention, reading: Reading) -> bool:

@@ -96,6 +96,8 @@ def test_contradictions_are_found_with_their_words(
             ReportContext(),
         ),
         (CLEAR + "IMPRESSION: Stable cardiomegaly.", ReportContext()),
+        (CLEAR + "IMPRESSION: Borderline enlarged heart.", ReportContext()),
+        (CLEAR + "IMPRESSION: Clear lungs, XXXX pleural effusion.", ReportContext()),
         ("INDICATION: his/her cough, fracture at age 12\nFINDINGS: Clear.", ReportContext(age=50)),
         ("COMPARISON: 6 month old study\nFINDINGS: Clear.", ReportContext(age=50)),
         (

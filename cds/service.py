@@ -184,7 +184,8 @@ class Service:
     @cached_property
     def retention(self) -> Retention:
         """Removes what the settings do not keep."""
-        return Retention(self.database, self.blobs, self.audit, dict(self.settings.retention_days))
+        days = dict(self.settings.retention_days)
+        return Retention(self.database, self.blobs, self.audit, days, self.configs.identity())
 
     def _do_daily(self) -> None:
         """Remove what is too old, and write the head of the audit trail apart from it, into the log."""

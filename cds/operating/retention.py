@@ -16,10 +16,11 @@ from sqlalchemy.orm import Session
 
 from cds.audit import Access, AuditTrail
 from cds.errors import NotFoundError
+from cds.site.configuration import IdentityTable
 from cds.store import BlobFolder, Database
-from cds.store import deidentified_tables as _deidentified_tables  # noqa: F401 - its tables belong to the metadata
 from cds.store import pacs_tables as _pacs_tables  # noqa: F401 - its tables belong to the metadata
 from cds.store import reading_tables as _reading_tables  # noqa: F401 - its tables belong to the metadata
+from cds.store.deidentified_tables import PseudonymRow
 from cds.store.exchange_tables import (
     EventRow,
     IdempotencyRow,
@@ -61,14 +62,23 @@ class Purged:
 class Retention:
     """Removes what is not to be kept.
 
-    days  kind -> days it is kept; what is not named is kept for ever
+    days     kind -> days it is kept; what is not named is kept for ever
+    issuers  how DICOM names the issuers of record numbers, as the registers of de-identified projects do
     """
 
-    def __init__(self, database: Database, blobs: BlobFolder, audit: AuditTrail, days: Mapping[Any, int]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        blobs: BlobFolder,
+        audit: AuditTrail,
+        days: Mapping[Any, int],
+        issuers: IdentityTable,
+    ) -> None:
         self._database = database
         self._blobs = blobs
         self._audit = audit
         self._days = days
+        self._issuers = issuers
 
     def purge(self, *, at: datetime, by: str, dry_run: bool) -> Purged:
         """Remove what is older than the settings keep it, and files that nothing names.
@@ -131,7 +141,19 @@ class Retention:
             decided = tuple_(IdentityDecisionRow.identifier_system, IdentityDecisionRow.identifier_value)
             session.execute(delete(IdentityDecisionRow).where(decided.in_(pairs)))
             session.execute(delete(IdempotencyRow))
+            _remove(session, PseudonymRow.identity, self._header_identities(identifiers))
         return Purged(**{**asdict(counts), "files": self.sweep_files(at=at)})
+
+    def _header_identities(self, identifiers: Iterable[tuple[str, str]]) -> list[str]:
+        """Return "issuer|number" as headers of a patient's films may have it; no issuer where its AEs are known."""
+        found: set[str] = set()
+        for system, value in identifiers:
+            issuer = self._issuers.for_system(system)
+            if issuer is not None and issuer.dicom_issuer is not None:
+                found.add(f"{issuer.dicom_issuer}|{value}")
+            if issuer is not None and issuer.calling_aes:
+                found.add(f"|{value}")
+        return sorted(found)
 
     def sweep_files(self, *, at: datetime) -> int:
         """Remove files that no row names and that have lain for an hour; returns how many."""

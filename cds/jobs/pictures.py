@@ -1,4 +1,4 @@
-"""Films as pages show them, drawn once: by the worker after the analysis, or when first asked for."""
+"""Films as pages show them, drawn once: by the worker when no film waits for it, or when first asked for."""
 
 from __future__ import annotations
 

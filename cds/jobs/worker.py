@@ -205,8 +205,11 @@ class Worker:
             if finish(session, job, self._name, at=_now()):
                 store_imaging_result(session, film.id, result, at=_now())
                 self._tell(session, job)
-        with contextlib.suppress(UnreadableImageError):
-            shown_film(self._blobs, film.sha256)
+        with self._database.reading() as session:
+            others_wait = is_due(session, FILMS, at=_now())
+        if not others_wait:
+            with contextlib.suppress(UnreadableImageError):
+                shown_film(self._blobs, film.sha256)
 
     def _imaging_result(self, data: bytes) -> ImagingResult:
         at = _now()

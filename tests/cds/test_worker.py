@@ -80,6 +80,21 @@ def test_the_picture_a_page_opens_with_is_drawn_with_the_result(
     assert shown_film(blobs, digest).startswith(b"\x89PNG")
 
 
+def test_nothing_is_drawn_while_another_film_waits(
+    blobs: BlobFolder,
+    films: FilmArrivals,
+    make_film: Callable[..., bytes],
+    work: Callable[..., Worker],
+    film: str,
+    at: datetime,
+) -> None:
+    assert films.receive(make_film(), source="upload", at=at - LONG_AGO).film_id != film
+    assert work().run_one()
+    assert not list(blobs.root.glob("derived/*"))
+    assert work().run_one()
+    assert len(list(blobs.root.glob("derived/*"))) == 1
+
+
 def test_a_film_is_analysed_once(database: Database, work: Callable[..., Worker], film: str) -> None:
     worker = work()
     assert worker.run_one()

@@ -175,7 +175,11 @@ class Service:
             self.blobs,
             self.models,
             deliveries={"notify": self.webhooks.deliver, "send_object": self.returning.send},
-            exchanges={"make_objects": self.returning.make, "fetch_priors": self.fetching.fetch_priors},
+            exchanges={
+                "make_objects": self.returning.make,
+                "withdraw_objects": self.returning.withdraw_all,
+                "fetch_priors": self.fetching.fetch_priors,
+            },
             watches=[Watch(self.fetching, node, every).step for node in self.nodes if node.watch],
             told=[announce, self.returning.analysed, self.fetching.arrived],
             daily=self._do_daily,

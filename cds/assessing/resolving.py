@@ -1,7 +1,8 @@
 """A person says whose a film or report is, where identifiers, birth date or sex left it open.
 
 The decision is kept with what the item said of itself before, and can be taken back by another. From then on the item
-is the patient's in every join; birth date and sex that would contradict are set aside.
+is the patient's in every join; birth date and sex that would contradict are set aside. What was sent back into the
+study of a film that turns out to be another patient's is withdrawn.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from cds.errors import NotAcceptedError, NotFoundError
+from cds.jobs.queue import enqueue
 from cds.site.configuration import IdentityTable
 from cds.store.exchange_tables import IdentityDecisionRow
 from cds.store.tables import FilmRow, ReportRow
@@ -90,7 +92,18 @@ def confirm_identity(
     session.add(IdentityDecisionRow(**asdict(decision)))
     row.identifier_system, row.identifier_value = system, value
     row.birth_date = row.sex = None
+    if is_anothers(session, row):
+        enqueue(session, "withdraw_objects", item_id, at=at)
     return decision
+
+
+def is_anothers(session: Session, row: FilmRow | ReportRow) -> bool:
+    """Return whether a person gave a film to another patient than its header names: it lies in the wrong study."""
+    decisions = decisions_on(session, row.id) if isinstance(row, FilmRow) else []
+    if not decisions:
+        return False
+    named = tuple(decisions[0].was[name] for name in ("identifier_system", "identifier_value"))
+    return named[0] is not None and named != (row.identifier_system, row.identifier_value)
 
 
 def decisions_on(session: Session, item_id: str) -> list[Decision]:

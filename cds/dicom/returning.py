@@ -16,6 +16,7 @@ from pydicom.dataset import Dataset
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from cds.assessing.resolving import is_anothers
 from cds.audit import Access, AuditTrail
 from cds.dicom.nodes import Node
 from cds.dicom.peers import Peer
@@ -77,6 +78,8 @@ class Returning:
         self._require_complete(film.row)
         with self.database.reading() as session:
             verdicts = verdicts_of_film(session, film.row.id)
+            if is_anothers(session, film.row):
+                return
             earlier = valid_objects(session, versions_of(session, film.row))
             revision = last_revision(session, film.row.id) + 1
         released = self.gates.released(film.result, verdicts)
@@ -85,12 +88,12 @@ class Returning:
             return
         self._keep(film, source, self._made(source, earlier), earlier)
 
-    def withdraw_film(self, film_id: str, *, at: datetime) -> None:
-        """Take back everything that was made of a film, such as one that was deleted or was another patient's."""
+    def withdraw_all(self, job: Job) -> None:
+        """Take back everything that was made of the film that the job names: it is another patient's than its study."""
         with self.database.reading() as session:
-            film = film_by_id(session, film_id)
-            earlier = valid_objects(session, [film_id])
-            revision = last_revision(session, film_id) + 1
+            film = film_by_id(session, job.subject_id)
+            earlier = valid_objects(session, [job.subject_id])
+            revision = last_revision(session, job.subject_id) + 1
         if film is None or film.result is None or not earlier:
             return
         source = Source.of(self.blobs.get(film.row.sha256), film.result, self.codes, revision=revision)

@@ -25,7 +25,9 @@ from cds.store.tables import JobRow
 
 LEASE = timedelta(seconds=60)
 
-JobKind = Literal["analyse_film", "extract_report", "make_objects", "fetch_priors", "notify", "send_object"]
+JobKind = Literal[
+    "analyse_film", "extract_report", "make_objects", "withdraw_objects", "fetch_priors", "notify", "send_object"
+]
 JobState = Literal["queued", "leased", "done", "failed"]
 
 
@@ -59,7 +61,11 @@ DELIVERY = Lane(
     frozenset({"notify", "send_object"}), 200, timedelta(hours=36), timedelta(seconds=10), timedelta(minutes=15)
 )
 EXCHANGE = Lane(
-    frozenset({"make_objects", "fetch_priors"}), 60, timedelta(hours=12), timedelta(seconds=5), timedelta(minutes=15)
+    frozenset({"make_objects", "withdraw_objects", "fetch_priors"}),
+    60,
+    timedelta(hours=12),
+    timedelta(seconds=5),
+    timedelta(minutes=15),
 )
 LANES = (ANALYSIS, EXCHANGE, DELIVERY)
 

@@ -22,6 +22,7 @@ from pynetdicom.sop_class import (
 )
 
 from cds.arrival import FilmArrivals
+from cds.assessing.resolving import confirm_identity
 from cds.audit import AuditTrail
 from cds.dicom.nodes import Node, nodes_of
 from cds.dicom.receiver import Receiver
@@ -125,14 +126,19 @@ class Site:
 
     def work(self, returning: Returning) -> None:
         """Do all jobs that are due, as a worker does."""
-        for lane, do in ((EXCHANGE, returning.make), (DELIVERY, returning.send)):
+        work = {
+            "make_objects": returning.make,
+            "withdraw_objects": returning.withdraw_all,
+            "send_object": returning.send,
+        }
+        for lane in (EXCHANGE, DELIVERY):
             while True:
                 later = datetime.now(UTC) + timedelta(seconds=5)
                 with self.database.writing() as session:
                     job = claim(session, "test", lane, at=later)
                 if job is None:
                     break
-                do(job)
+                work[job.kind](job)
                 with self.database.writing() as session:
                     assert finish(session, job, "test", at=later)
 
@@ -255,15 +261,27 @@ def corrected() -> bytes:
     return file.getvalue()
 
 
-def test_a_withdrawn_film_leaves_a_note(site: Site, archive: Archive) -> None:
-    returning = site.returning()
+def test_what_was_made_of_a_film_that_is_another_patients_is_taken_back(site: Site, archive: Archive) -> None:
+    returning, identity = site.returning(), Configs().identity()
     film = site.film(returning)
     site.work(returning)
-    returning.withdraw_film(film, at=datetime.now(UTC))
+    (issuer, *_) = identity.issuers
+    word = {"by": "reader", "reason": "the wristband", "at": datetime.now(UTC)}
+    with site.database.writing() as session:
+        row = session.get_one(FilmRow, film)
+        row.identifier_system, row.identifier_value = issuer.system, "first"
+        confirm_identity(session, "film", film, (issuer.system, "first"), identity, **word)
+    site.work(returning)
+    assert len(archive.kept) == 4, "its own patient's"
+    with site.database.writing() as session:
+        confirm_identity(session, "film", film, (issuer.system, "second"), identity, **word)
     site.work(returning)
     assert kinds(archive.kept[4:]) == ["KO"]
     with site.database.reading() as session:
         assert {row.withdrawn_at is None for row in session.query(DicomObjectRow)} == {False}
+    site.judge(returning, film, "lung_mass", "agree")
+    site.work(returning)
+    assert len(archive.kept) == 5, "nothing goes into the study of another patient any more"
 
 
 def test_nothing_is_made_of_a_prior_and_it_is_on_no_worklist(site: Site, archive: Archive) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 import anyio.to_thread
 from fastapi import FastAPI, Request, Response
 from pydantic_core import to_json
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from cds.assessing.assessment import utc_now
 from cds.audit import note_access
@@ -103,6 +105,9 @@ class _Hooks:
             return Response(status_code=401, headers={"WWW-Authenticate": "Bearer"})
         except HookError as error:
             return _json(operation_outcome(error.issues), error.status)
+        except (OperationalError, PoolTimeout) as error:
+            _log.error("store in trouble", **place_of(error))
+            return _json(operation_outcome([Issue("transient", "the store is busy; try again")]), 503)
         except Exception as error:  # noqa: BLE001
             _log.error("unexpected error", **place_of(error))
             return _json(operation_outcome([Issue("exception", "an unexpected error")]), 500)

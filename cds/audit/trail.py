@@ -10,13 +10,13 @@ import hashlib
 import hmac
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import Column, Integer, MetaData, String, Table, delete, func, select, text
+from sqlalchemy import Column, Integer, MetaData, Select, String, Table, delete, func, select, text
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -247,8 +247,7 @@ class AuditTrail:
         if until is not None:
             query = query.where(_ENTRIES.c.at < until.astimezone(UTC).isoformat(timespec="microseconds"))
         with self.database.reading() as session:
-            for row in session.execute(query.execution_options(yield_per=1000)).mappings():
-                yield Entry(**row)
+            yield from _found(session, query)
 
     def verify(self, *, head: str | None = None) -> Verification:
         """Look at every entry: whether one was changed, removed or inserted.
@@ -261,19 +260,21 @@ class AuditTrail:
         before: Entry | None = None
         first: Entry | None = None
         count, head_found = 0, head is None or head == GENESIS
-        for entry in self.entries():
-            count += 1
-            problems += self._problems(entry, before)
-            if before is not None and entry.at < before.at:
-                clock_back.append(entry.seq)
-            if entry.what == PURGE and entry.thing:
-                vouched.add(entry.thing)
-            head_found = head_found or head in (entry.hash, entry.previous)
-            first, before = first or entry, entry
+        with self.database.reading() as session:  # one transaction: entries and mark of the same moment
+            for entry in _found(session, select(_ENTRIES).order_by(_ENTRIES.c.seq)):
+                count += 1
+                problems += self._problems(entry, before)
+                if before is not None and entry.at < before.at:
+                    clock_back.append(entry.seq)
+                if entry.what == PURGE and entry.thing:
+                    vouched.add(entry.thing)
+                head_found = head_found or head in (entry.hash, entry.previous)
+                first, before = first or entry, entry
+            kept = session.execute(select(_HEAD)).mappings().one_or_none()
         if first is not None and first.previous != GENESIS and _anchor(first.seq - 1, first.previous) not in vouched:
             problems.insert(0, (first.seq, "entries before this one were removed, and no purge vouches for it"))
         last = (before.seq, before.hash) if before else (0, GENESIS)
-        problems += self._head_problems(last)
+        problems += self._head_problems(kept, last)
         if not head_found:
             problems.append((last[0], "the head that was kept elsewhere is no longer in the trail"))
         return Verification(
@@ -289,9 +290,7 @@ class AuditTrail:
         elif before is not None and entry.previous != before.hash:
             yield entry.seq, "does not follow the entry before it"
 
-    def _head_problems(self, last: tuple[int, str]) -> Iterator[tuple[int, str]]:
-        with self.database.reading() as session:
-            kept = session.execute(select(_HEAD)).mappings().one_or_none()
+    def _head_problems(self, kept: Mapping[Any, Any] | None, last: tuple[int, str]) -> Iterator[tuple[int, str]]:
         if kept is None:
             if last[0]:
                 yield last[0], "the mark of the last entry was removed"
@@ -337,6 +336,11 @@ class AuditTrail:
 
     def _mac(self, seq: int, digest: str) -> str:
         return hmac.new(self._keys("audit"), f"head {seq} {digest}".encode(), hashlib.sha256).hexdigest()
+
+
+def _found(session: Session, query: Select[Any]) -> Iterator[Entry]:
+    for row in session.execute(query.execution_options(yield_per=1000)).mappings():
+        yield Entry(**row)
 
 
 def _anchor(seq: int, digest: str) -> str:

@@ -196,6 +196,22 @@ def test_entries_that_wait_together_are_committed_together_and_all_kept(trail: A
     assert trail.verify().problems == ()
 
 
+def test_a_trail_that_is_being_written_is_whole_whenever_it_is_looked_at(trail: AuditTrail) -> None:
+    done = threading.Event()
+
+    def write() -> None:
+        while not done.is_set():
+            trail.record(READ)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        assert [trail.verify().problems for _ in range(40)] == [()] * 40
+    finally:
+        done.set()
+        writer.join()
+
+
 def test_two_processes_write_one_chain(make_trail: MakeTrail) -> None:
     trails = [make_trail(), make_trail()]
     with ThreadPoolExecutor(8) as threads:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy.exc import OperationalError
 
 from cds.api import create_app
 from cds.service import Service
@@ -51,3 +52,16 @@ def test_null_a_failure_or_a_part_is_not_none_recorded(client: TestClient, condi
 
 def test_a_search_that_was_not_sent_is_not_none_recorded(client: TestClient) -> None:
     assert ask(client) == (False, True)
+
+
+def test_a_store_that_is_busy_is_said_as_such_and_not_taken_for_nothing_recorded(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(*_args: Any, **_named: Any) -> None:
+        raise OperationalError("SELECT", {}, Exception("database is locked"))
+
+    monkeypatch.setattr("cds.assessing.assessment.Assessor.assess_now", busy)
+    answer = client.post("/cds-services/imaging-order-advisor", json=call("order-sign"))
+    assert answer.status_code == 503
+    assert answer.json()["issue"][0]["code"] == "transient"
+    assert "locked" not in answer.text

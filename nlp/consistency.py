@@ -58,16 +58,17 @@ class ConsistencyChecker:
         body = [section for section in reading.sections if section.name == "findings"]
         if sum(part.last - part.first for part in reading.sentences if part.section == "findings") < _FEWEST_WORDS:
             return
-        denials = {other.finding: other for other in reversed(described) if other.assertion == "absent"}
+        denials = [other for other in described if other.assertion == "absent"]
         affirmed = {other.finding for other in described if other.assertion != "absent"}
         for mention in self._first_of_each(concluded, reading):
             support = self._supports.get(mention.finding)
             if support is None or affirmed & {support.finding, *support.supported_by}:
                 continue
-            denied = next((denials[key] for key in (mention.finding, *support.denied_by) if key in denials), None)
-            if denied is not None and not self._leaves_room(denied, mention, reading):
+            denying = [other for other in denials if other.finding in (mention.finding, *support.denied_by)]
+            denied = next((other for other in denying if not self._leaves_room(other, mention, reading)), None)
+            if denied is not None:
                 yield _inconsistency(reading, mention, denied, "the impression says it is there, the findings deny it")
-            elif denied is None and support.must_be_mentioned and body:
+            elif not denying and support.must_be_mentioned and body:
                 yield Inconsistency(
                     type="unsupported_impression",
                     message=f"{mention.finding}: it stands in the impression, the findings do not mention it",
@@ -106,12 +107,18 @@ class ConsistencyChecker:
             )
 
     def _leaves_room(self, denial: DraftMention, claim: DraftMention, reading: Reading) -> bool:
-        """Whether only another side or another kind is denied: `no large effusion` beside `small effusion`."""
+        """Whether only another side or another kind is denied: `no large effusion` beside `small effusion`.
+
+        A claim of the very kind that is denied has no room: `no displaced fracture` beside `displaced fracture`.
+        """
         if {denial.laterality, claim.laterality} == {"left", "right"}:
             return True
-        first = max(reading.sentences[denial.sentence].first, denial.first - _QUALIFIER_REACH)
-        qualified = not self._qualifiers.isdisjoint(reading.stream.words[first : denial.last])
-        return qualified and claim.severity not in _GREAT
+        spared = self._qualifying(denial, reading) - self._qualifying(claim, reading)
+        return bool(spared) and claim.severity not in _GREAT
+
+    def _qualifying(self, mention: DraftMention, reading: Reading) -> frozenset[str]:
+        first = max(reading.sentences[mention.sentence].first, mention.first - _QUALIFIER_REACH)
+        return self._qualifiers.intersection(reading.stream.words[first : mention.last])
 
     def _first_of_each(self, mentions: Sequence[DraftMention], reading: Reading) -> list[DraftMention]:
         """The first mention of each finding that is plainly said to be there, and not as known from before."""

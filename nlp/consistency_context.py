@@ -6,7 +6,7 @@ What is not known is not checked. Knows no patient record: only the context hand
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import cast
 
 from nlp.phrases import PhraseTable
@@ -56,7 +56,7 @@ class ContextChecker:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         forms = vocabulary.word_forms()
-        lists = ("sex_male", "sex_female", "sex_either", "age_child")
+        lists = ("sex_male", "sex_female", "pronoun_male", "pronoun_female", "sex_either", "age_child")
         self._people = PhraseTable([(phrase, name) for name in lists for phrase in vocabulary.words(name)], forms)
         kinds = [entry for entry in vocabulary.word_lists if entry.id.startswith(("exam_modality_", "exam_region_"))]
         self._exams = PhraseTable([(phrase, entry.id) for entry in kinds for phrase in entry.phrases], forms)
@@ -72,7 +72,8 @@ class ContextChecker:
         initials = _initials(text, reading)
         for name, span in ((f"sex_{_SEXES[match['sex'].casefold()]}", match.span()) for match in initials):
             spoken.setdefault(name, span)
-        yield from _sex(spoken, reading.context.sex)
+        known = _SEXES.get((reading.context.sex or "").casefold())
+        yield from _sex(_with_pronouns(spoken, known), known)
         ages = [(float(match["age"]), match.span()) for match in initials]
         yield from _age([*_ages(text), *ages], spoken.get("age_child"), reading.context.age)
         yield from self._order(text, reading)
@@ -124,8 +125,17 @@ class ContextChecker:
         return {name for match in self._exams.longest(read_stream(text, self._forms).words) for name in match.values}
 
 
-def _sex(spoken: dict[str, tuple[int, int]], sex: str | None) -> Iterator[Inconsistency]:
-    known = _SEXES.get((sex or "").casefold())
+def _with_pronouns(spoken: Mapping[str, tuple[int, int]], known: str | None) -> dict[str, tuple[int, int]]:
+    """What tells a sex; pronouns too, unless the text names the `known` sex by other words."""
+    named = {name: span for name, span in spoken.items() if name in ("sex_male", "sex_female")}
+    if f"sex_{known}" not in named:
+        for sex in ("male", "female"):
+            if f"pronoun_{sex}" in spoken:
+                named.setdefault(f"sex_{sex}", spoken[f"pronoun_{sex}"])
+    return named
+
+
+def _sex(spoken: Mapping[str, tuple[int, int]], known: str | None) -> Iterator[Inconsistency]:
     if known == "male" and "sex_female" in spoken:
         yield _conflict("sex", "the text speaks of a female, the patient is male", spoken["sex_female"])
     elif known == "female" and "sex_male" in spoken:

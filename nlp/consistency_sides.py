@@ -6,7 +6,7 @@ of none, contradicts nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from nlp.phrases import PhraseTable
 from nlp.reading import DraftMention, Reading, sentence_span
@@ -29,6 +29,7 @@ class SideChecker:
         self._forms = vocabulary.word_forms()
         self._rests_on = {entry.finding: frozenset(entry.denied_by) for entry in vocabulary.supports}
         self._kin = {entry.finding: frozenset(entry.supported_by) for entry in vocabulary.supports}
+        self._levels = {entry.value: entry.level for entry in vocabulary.locations if entry.level is not None}
         self._limbs = PhraseTable([(phrase, phrase) for phrase in vocabulary.words("limbs")], self._forms)
 
     def check(
@@ -53,19 +54,30 @@ class SideChecker:
                 if len({one.finding for one in places}) != 1:
                     continue
             side, claimed = _one_side(places), _one_side(claims)
-            if side is not None and claimed == _OTHER[side] and not self._seen_there(finding, claimed, seen):
+            if side is not None and claimed == _OTHER[side]:
                 place = next(one for one in places if one.laterality == side)
                 claim = next(one for one in claims if one.laterality == claimed)
+                akin = [one for key in self._kin.get(finding, frozenset()) - {finding} for one in seen.get(key, ())]
+                if self._bears_out(akin, place, claim):
+                    continue
                 yield Inconsistency(
                     type="laterality",
                     message=f"{finding}: {side} in the findings, {claimed} in the impression",
                     spans=(sentence_span(reading, place.sentence), sentence_span(reading, claim.sentence)),
                 )
 
-    def _seen_there(self, finding: str, side: Laterality, seen: Mapping[str, Sequence[DraftMention]]) -> bool:
-        """Whether the findings describe something akin on that side under another name."""
-        akin = self._kin.get(finding, frozenset()) - {finding}
-        return any(one.laterality in (side, "bilateral") for key in akin for one in seen.get(key, ()))
+    def _bears_out(self, akin: Sequence[DraftMention], place: DraftMention, claim: DraftMention) -> bool:
+        """Whether something akin is described on the claimed side.
+
+        It must lie at the same level of the lung where finding and claim do: then they are one thing.
+        """
+        level = self._levels.get(claim.location)
+        if level != self._levels.get(place.location):
+            level = None
+        return any(
+            one.laterality in (claim.laterality, "bilateral") and level in (None, self._levels.get(one.location))
+            for one in akin
+        )
 
     def _heading(self, reading: Reading) -> Iterator[Inconsistency]:
         """A limb of one side in the heading, and only the other side in what was seen."""

@@ -1,7 +1,8 @@
 """Dates by which a next step is asked for: `by 3/15/2020`, `before 1 June 2021`, `in March 2021`.
 
-Knows plain text and the day of the report, where that is known. Numbers are month first unless that
-cannot be; a date without a year is read only beside the day of the report, as the next one after it.
+Knows plain text and the day of the report, where that is known. Of numbers that could be two days
+(`4/3/2025`) one is taken only where the order is known; a date without a year is read only beside the
+day of the report, as the next one after it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from calendar import monthrange
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from typing import Literal
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTH = (
@@ -35,10 +37,15 @@ _PAST = re.compile(
 _PAST_REACH = 45
 _CENTURY = 2000
 
+Order = Literal["month_first", "day_first"]
+
 
 @dataclass(frozen=True, slots=True)
 class DueDate:
-    """From `first` to `last`, either open, said at the character offsets `start` to `end`."""
+    """From `first` to `last`, either open, said at the character offsets `start` to `end`.
+
+    Both are open where it cannot be told which day is meant.
+    """
 
     first: date | None
     last: date | None
@@ -46,15 +53,25 @@ class DueDate:
     end: int
 
 
-def due_dates_in(text: str, start: int, end: int, reported_on: date | None) -> list[DueDate]:
-    """Every date ahead between two character offsets; dates of the past, or that do not exist, are left out."""
-    return list(_due_dates(text, start, end, reported_on))
+def due_dates_in(
+    text: str, start: int, end: int, reported_on: date | None, order: Order | None = None
+) -> list[DueDate]:
+    """Every date ahead between two character offsets.
+
+    Dates of the past, or that do not exist, are left out; one that could be two days is open without an `order`.
+    """
+    return list(_due_dates(text, start, end, reported_on, order))
 
 
-def _due_dates(text: str, start: int, end: int, reported_on: date | None) -> Iterator[DueDate]:
+def _due_dates(text: str, start: int, end: int, reported_on: date | None, order: Order | None) -> Iterator[DueDate]:
     for match in _DATE.finditer(text, start, end):
-        window = _window(match, reported_on)
-        if window is None or _PAST.search(text, max(start, match.start() - _PAST_REACH), match.start()):
+        if _PAST.search(text, max(start, match.start() - _PAST_REACH), match.start()):
+            continue
+        if order is None and _could_be_two_days(match):
+            yield DueDate(None, None, match.start(), match.end())
+            continue
+        window = _window(match, reported_on, order)
+        if window is None:
             continue
         first, last = window
         if reported_on is not None and last < reported_on:
@@ -68,7 +85,15 @@ def _due_dates(text: str, start: int, end: int, reported_on: date | None) -> Ite
             yield DueDate(first, last, match.start(), match.end())
 
 
-def _window(match: re.Match[str], reported_on: date | None) -> tuple[date, date] | None:
+def _could_be_two_days(match: re.Match[str]) -> bool:
+    return (
+        bool(match["one"])
+        and match["one"] != match["two"]
+        and max(int(match["one"]), int(match["two"])) <= len(_MONTHS)
+    )
+
+
+def _window(match: re.Match[str], reported_on: date | None, order: Order | None) -> tuple[date, date] | None:
     """The first and the last day that the words can mean."""
     try:
         if match["iso"]:
@@ -76,7 +101,7 @@ def _window(match: re.Match[str], reported_on: date | None) -> tuple[date, date]
             return day, day
         if match["one"]:
             month, number = int(match["one"]), int(match["two"])
-            if month > len(_MONTHS):
+            if month > len(_MONTHS) or (order == "day_first" and number <= len(_MONTHS)):
                 month, number = number, month
             return _days(match["year"], month, number, reported_on)
         name = match["month"] or match["day_month"]

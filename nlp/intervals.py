@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
-from nlp.due_dates import DueDate, due_dates_in
+from nlp.due_dates import DueDate, Order, due_dates_in
 
 _WORDS = {
     "a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8,
@@ -43,12 +43,14 @@ class Interval:
     due_until: date | None = None
 
 
-def intervals_in(text: str, start: int, end: int, reported_on: date | None = None) -> list[Interval]:
+def intervals_in(
+    text: str, start: int, end: int, reported_on: date | None = None, order: Order | None = None
+) -> list[Interval]:
     """Every time ahead between two character offsets; ages, and times of the past, are left out."""
     spans = [on_calendar(span, reported_on) for span in _spans(text, start, end)]
     dates = [
         _counted(due, reported_on)
-        for due in due_dates_in(text, start, end, reported_on)
+        for due in due_dates_in(text, start, end, reported_on, order)
         if not any(due.start < span.end and span.start < due.end for span in spans)
     ]
     return spans + dates
@@ -66,7 +68,7 @@ def _counted(due: DueDate, reported_on: date | None) -> Interval:
     """A date with its days from the report, where that is known: `by` a day is from none to that many."""
     low = high = None
     if reported_on is not None:
-        low = max(0, (due.first - reported_on).days) if due.first else 0
+        low = max(0, (due.first - reported_on).days) if due.first else 0 if due.last else None
         high = (due.last - reported_on).days if due.last else None
     return Interval(low, high, due.start, due.end, due.first, due.last)
 

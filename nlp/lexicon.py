@@ -148,9 +148,10 @@ class ChangeTerm(Entry):
 
 
 class LocationTerm(Entry):
-    """A place; `laterality` when the words give the side as well."""
+    """A place; `laterality` when the words give the side as well, `level` how high it lies in the lung."""
 
     value: str | None = None
+    level: Literal["upper", "middle", "lower"] | None = None
     laterality: Laterality | None = None
     phrases: Phrases
 
@@ -193,6 +194,12 @@ class IntervalTerm(Entry):
     days_min: int = Field(ge=0)
     days_max: int = Field(ge=0)
     phrases: Phrases
+
+
+class DateOrder(Entry):
+    """What `4/3/2025` means where the reports come from; without one, a date that could be two days is not read."""
+
+    order: Literal["month_first", "day_first"]
 
 
 class GuidelineInterval(Entry):

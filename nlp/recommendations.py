@@ -73,6 +73,7 @@ class RecommendationFinder:
             forms,
         )
         self._guidelines = vocabulary.guidelines
+        self._order = next((entry.order for entry in vocabulary.date_orders), None)
 
     def __call__(self, doc: Doc) -> Doc:
         reading = reading_of(doc)
@@ -90,7 +91,7 @@ class RecommendationFinder:
             return []
         modalities = [(match, entry) for match in cues for entry in match.values if isinstance(entry, ModalityTerm)]
         spans = intervals_in(
-            text, *_characters(reading, sentence.first, sentence.last), reported_on=reading.context.reported_on
+            text, *_characters(reading, sentence.first, sentence.last), reading.context.reported_on, self._order
         )
         triggers: list[_Trigger] = [
             (Match(match.start, match.end, ()), entry)

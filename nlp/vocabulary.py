@@ -20,6 +20,7 @@ from nlp.lexicon import (
     Composition,
     ContextModifier,
     CriticalTerm,
+    DateOrder,
     Entry,
     FindingTerm,
     GuidelineInterval,
@@ -56,6 +57,7 @@ TOPICS: Mapping[str, type[Entry]] = MappingProxyType(
         "modalities": ModalityTerm,
         "body_parts": BodyPartTerm,
         "intervals": IntervalTerm,
+        "date_orders": DateOrder,
         "guidelines": GuidelineInterval,
         "word_lists": WordList,
         "spellings": WordList,
@@ -92,6 +94,7 @@ class Vocabulary(BaseModel):
     modalities: tuple[ModalityTerm, ...] = ()
     body_parts: tuple[BodyPartTerm, ...] = ()
     intervals: tuple[IntervalTerm, ...] = ()
+    date_orders: tuple[DateOrder, ...] = ()
     guidelines: tuple[GuidelineInterval, ...] = ()
     word_lists: tuple[WordList, ...] = ()
     spellings: tuple[WordList, ...] = ()
@@ -120,6 +123,10 @@ class Vocabulary(BaseModel):
                 entries.setdefault(str(topic), []).extend(_read_topic(file, str(topic), items, origin))
         if not entries["findings"]:
             raise VocabularyError(", ".join(documents) or "no documents", "", "no topic `findings` in any document")
+        orders = [entry for entry in entries["date_orders"] if entry.enabled]
+        if len(orders) > 1:
+            second = orders[1].id
+            raise VocabularyError(origin["date_orders", second], f"date_orders.{second}", "another order is given")
         vocabulary = cls(
             **{topic: tuple(entry for entry in found if entry.enabled) for topic, found in entries.items()}
         )

@@ -17,6 +17,8 @@ CASES = [
     ("Interval resolution of the left effusion.", "pleural_effusion", "absent"),
     ("No effusion, but there is a small pneumothorax.", "pneumothorax", "present"),
     ("No pneumothorax. Small effusion.", "pleural_effusion", "present"),
+    ("He denies fever, he has a right effusion.", "pleural_effusion", "present"),
+    ("No pneumothorax after the chest tube.", "chest_tube", "present"),
     ("No change in the left pleural effusion.", "pleural_effusion", "present"),
     ("No significant interval change in cardiomegaly.", "cardiomegaly", "present"),
     ("Unchanged small effusion.", "pleural_effusion", "present"),

@@ -71,3 +71,9 @@ def test_in_a_mammogram_bare_words_are_said_of_the_breast(extractor: Extractor) 
     text = "EXAM: Screening mammogram\nFINDINGS: No suspicious masses or calcifications.\nIMPRESSION: BI-RADS 1."
     found = {mention.finding: mention.assertion for mention in extractor.extract(text).findings}
     assert found == {"breast_mass": "absent", "breast_calcification": "absent"}
+
+
+def test_what_is_not_all_gone_is_better_and_still_counted(extractor: Extractor) -> None:
+    text = "The effusion is not entirely resolved."
+    assert _mention(extractor, text, "pleural_effusion").change == "better"
+    assert extractor.extract(text).labels["pleural_effusion"] == 1

@@ -71,6 +71,22 @@ CASES = [
         "order",
     ),
     (CLEAR, ReportContext(ordered_exam="XR knee"), "order"),
+    (
+        CLEAR + " No displaced rib fracture.\nIMPRESSION: Displaced left rib fracture.",
+        ReportContext(),
+        "unsupported_impression",
+    ),
+    (
+        "FINDINGS: Heart normal. No consolidation and no suspicious opacity. No effusion.\nIMPRESSION: Pneumonia.",
+        ReportContext(),
+        "unsupported_impression",
+    ),
+    (
+        "FINDINGS: Left upper lobe opacity. Bibasilar atelectasis.\nIMPRESSION: Right upper lobe opacity.",
+        ReportContext(),
+        "laterality",
+    ),
+    ("INDICATION: Patient fell at her home.\nFINDINGS: Clear.", ReportContext(sex="male"), "sex"),
 ]
 
 
@@ -96,6 +112,16 @@ def test_contradictions_are_found_with_their_words(
             ReportContext(),
         ),
         (CLEAR + "IMPRESSION: Stable cardiomegaly.", ReportContext()),
+        (CLEAR + " No displaced rib fracture.\nIMPRESSION: Nondisplaced left rib fracture.", ReportContext()),
+        (
+            "FINDINGS: Opacity of the left apex, scar of the right upper lobe.\nIMPRESSION: Right upper opacity.",
+            ReportContext(),
+        ),
+        ("FINDINGS: Left apical opacity. Right apical scar.\nIMPRESSION: Right upper lobe opacity.", ReportContext()),
+        (
+            "INDICATION: 40-year-old man, his wife says she heard him cough.\nFINDINGS: Clear.",
+            ReportContext(sex="male"),
+        ),
         (CLEAR + "IMPRESSION: Borderline enlarged heart.", ReportContext()),
         (CLEAR + "IMPRESSION: Clear lungs, XXXX pleural effusion.", ReportContext()),
         ("INDICATION: his/her cough, fracture at age 12\nFINDINGS: Clear.", ReportContext(age=50)),

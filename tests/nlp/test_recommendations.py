@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 import pytest
 
-from nlp import Extractor, ReportContext
+from nlp import Extractor, ReportContext, Vocabulary, VocabularyError
 
 CASES = [
     ("Recommend CT chest for further evaluation.", "CT", "chest", None, None, False),
@@ -99,6 +100,25 @@ def test_the_days_it_is_due(
     (found,) = extractor.extract(text, ReportContext(reported_on=reported_on)).recommendations
     assert (found.due_from, found.due_until) == (first, last)
     assert text[found.start : found.end].strip()
+
+
+@pytest.mark.parametrize(("order", "day"), [("month_first", date(2020, 4, 3)), ("day_first", date(2020, 3, 4))])
+def test_a_site_says_which_number_of_a_date_is_the_month(
+    documents: dict[str, Any], extractor: Extractor, order: str, day: date
+) -> None:
+    text = "Repeat CT by 4/3/2020."
+    site = {"date_orders": [{"id": "site", "order": order}]}
+    (found,) = Extractor(Vocabulary.from_documents({**documents, "site.yaml": site})).extract(text).recommendations
+    assert found.due_until == day
+    (undecided,) = extractor.extract(text, ReportContext(reported_on=REPORTED)).recommendations
+    assert (undecided.due_from, undecided.due_until, undecided.interval_days_max) == (None, None, None)
+    assert text[undecided.start : undecided.end] == "CT by 4/3/2020"
+
+
+def test_two_orders_of_dates_are_a_mistake_that_names_the_second(documents: dict[str, Any]) -> None:
+    both = [{"id": "here", "order": "month_first"}, {"id": "there", "order": "day_first"}]
+    with pytest.raises(VocabularyError, match="there"):
+        Vocabulary.from_documents({**documents, "site.yaml": {"date_orders": both}})
 
 
 def test_a_date_is_counted_in_days_from_the_report(extractor: Extractor) -> None:

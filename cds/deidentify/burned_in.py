@@ -6,13 +6,16 @@ Everything found is blanked but the words of a marker, such as L or PA, that tel
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from rapidocr import EngineType, RapidOCR
+
+from vision import Radiograph
+from vision.render import shrunk
 
 MARKERS = frozenset(
     {"L", "R", "LEFT", "RIGHT", "AP", "PA", "LAT", "LATERAL", "ERECT", "SUPINE", "UPRIGHT", "PORTABLE", "MOBILE"}
@@ -56,6 +59,13 @@ class TextFinder:
                     for box, words, score in zip(result.boxes, result.txts, result.scores, strict=True)
                 ]
         return found
+
+
+def without_text(radiograph: Radiograph, finder: TextFinder, max_side: int) -> Radiograph:
+    """Return a film of at most `max_side` pixels a side with the texts in it blanked."""
+    pixels = np.clip(shrunk(radiograph.pixels, max_side), 0, 1)
+    texts = finder.find(np.round(255 * pixels).astype(np.uint8))
+    return replace(radiograph, pixels=blanked(pixels, texts, 0).astype(np.float32))
 
 
 def blanked(pixels: NDArray[np.generic], texts: list[Text], fill: int) -> NDArray[np.generic]:

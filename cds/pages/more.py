@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Annotated, Any
 
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 
+from cds.deidentify.burned_in import TextFinder, without_text
 from cds.errors import NotFoundError
+from cds.jobs.pictures import FIRST_SIDE
 from cds.oversight.monitoring import agreements, drifts, turnarounds
 from cds.pages.opinion import RemoteCase, remote_case
 from cds.pages.tour import Tour
 from cds.service import Service
 from cds.store.films import film_by_id
 from cds.store.opinions import opinion_by_id
+from cds.store.tables import FilmRow
 from cds.store.watching import judged_since, passages_since, scored_since
-from vision import Radiograph, UnreadableImageError, read_radiograph, render_png
+from vision import UnreadableImageError, read_radiograph, render_png
 from vision.enhance import ENHANCEMENTS
 
 _DAY = timedelta(days=1)
@@ -47,9 +51,13 @@ def add_monitoring(app: FastAPI, service: Service, show: _Show, names: dict[str,
 
 
 def add_opinions(app: FastAPI, service: Service, show: _Show, allowed: list[Any]) -> None:
-    """Add the page of a second opinion; it holds nothing of the film but its pixels."""
+    """Add the page of a second opinion; it holds nothing of the film but its pixels, with the texts in them blanked."""
 
-    def opened(opinion_id: str) -> tuple[RemoteCase, Radiograph]:
+    @cache
+    def finder() -> TextFinder:
+        return TextFinder(service.settings.inference_threads)
+
+    def opened(opinion_id: str) -> tuple[RemoteCase, FilmRow]:
         with service.database.reading() as session:
             opinion = opinion_by_id(session, opinion_id)
             film = film_by_id(session, opinion.film_id) if opinion is not None else None
@@ -59,7 +67,7 @@ def add_opinions(app: FastAPI, service: Service, show: _Show, allowed: list[Any]
             radiograph = read_radiograph(service.blobs.get(film.row.sha256))
         except UnreadableImageError:
             raise HTTPException(422, "the film cannot be shown") from None
-        return remote_case(opinion, film, radiograph), radiograph
+        return remote_case(opinion, film, radiograph), film.row
 
     @app.get("/opinions/{opinion_id}", dependencies=allowed, include_in_schema=False)
     def show_opinion(request: Request, opinion_id: str) -> Response:
@@ -73,12 +81,18 @@ def add_opinions(app: FastAPI, service: Service, show: _Show, allowed: list[Any]
     def opinion_picture(
         opinion_id: str, enhancement: Annotated[str | None, Query(pattern="^[a-z_]+$", max_length=32)] = None
     ) -> Response:
-        case, radiograph = opened(opinion_id)
+        case, film = opened(opinion_id)
         if case.burned_in == "yes":
             raise HTTPException(403, "text is burned into the picture")
         if enhancement is not None and enhancement not in ENHANCEMENTS:
             raise HTTPException(422, "unknown enhancement")
-        return Response(render_png(radiograph, 1600, enhancement), media_type=_PNG, headers=_PRIVATE)
+
+        def drawn(data: bytes) -> bytes:
+            shown = without_text(read_radiograph(data), finder(), FIRST_SIDE)
+            return render_png(shown, FIRST_SIDE, enhancement)
+
+        kind = f"remote-{enhancement or 'film'}.png"
+        return Response(service.blobs.derived(film.sha256, kind, drawn), media_type=_PNG, headers=_PRIVATE)
 
 
 def add_tour(app: FastAPI, service: Service, show: _Show, names: dict[str, str], allowed: list[Any]) -> None:

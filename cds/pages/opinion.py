@@ -3,7 +3,8 @@
 None of it holds identity, record number or true date: `cds.deidentify.remote` took them out of the words.
 
 The film's pixels are rendered, so nothing of its header leaves. A film whose header says that text is burned into it is
-not shown; where the header says nothing of that, the one who asks answers for it, and the page says so.
+not shown; in any other, text that is found is blanked. Where the header says nothing, the one who asks has to look,
+too, and the page says so.
 """
 
 from __future__ import annotations

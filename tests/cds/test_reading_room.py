@@ -6,9 +6,11 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
@@ -20,13 +22,14 @@ from cds.demo.film import demo_film
 from cds.demo.record import ISSUER, RECORD_NUMBER
 from cds.demo.state import DemoState
 from cds.oversight.verdict_table import COLUMNS, export_verdicts
+from cds.pages import more
 from cds.service import Service
 from cds.settings import Settings
 from cds.store.films import PRIOR, film_by_id, store_imaging_result
 from cds.store.reading_tables import ReadingEventRow
 from cds.store.tables import FilmRow, VerdictRow
 from tests.cds.planted import HOSTILE, KEY, MODEL, NOW, SYSTEM, Planted, plant
-from vision import ImagingResult
+from vision import ImagingResult, Radiograph
 from vision.result import Finding, Mask
 
 BOX = {"x0": 0.55, "y0": 0.5, "x1": 0.75, "y1": 0.7}
@@ -336,15 +339,31 @@ def test_a_film_without_a_report_of_its_own_sends_none_along(planted: Planted, s
 def test_a_film_with_text_burned_in_is_not_shown_to_a_remote_reader(
     planted: Planted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dataclasses import replace
-
-    from cds.pages import more
-
     read = more.read_radiograph
     monkeypatch.setattr(more, "read_radiograph", lambda data: replace(read(data), burned_in=True))
     asked = planted.client.post(f"/api/v1/studies/{planted.film_id}/opinions", json={"question": "What is it?"}).json()
     assert "/film.png" not in planted.client.get(f"/opinions/{asked['id']}").text
     assert planted.client.get(f"/opinions/{asked['id']}/film.png").status_code == 403
+
+
+def test_a_name_in_the_pixels_that_the_header_is_silent_about_does_not_reach_a_remote_reader(
+    planted: Planted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = more.read_radiograph
+
+    def written_on(data: bytes) -> Radiograph:
+        film = read(data)
+        words = np.zeros((900, 900), np.uint8)
+        cv2.putText(words, "MUSTERFRAU", (60, 120), cv2.FONT_HERSHEY_SIMPLEX, 2, 255, 4, cv2.LINE_AA)
+        pixels = np.maximum(cv2.resize(film.pixels, (900, 900)), words.astype(np.float32) / 255)
+        return replace(film, pixels=pixels, burned_in=None)
+
+    monkeypatch.setattr(more, "read_radiograph", written_on)
+    asked = planted.client.post(f"/api/v1/studies/{planted.film_id}/opinions", json={"question": "What is it?"}).json()
+    picture = planted.client.get(f"/opinions/{asked['id']}/film.png").content
+    shown = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert shown.shape == (900, 900)
+    assert shown[70:130, 60:440].max() == 0
 
 
 def test_the_film_is_served_in_its_whole_depth(planted: Planted) -> None:

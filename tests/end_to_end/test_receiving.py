@@ -77,7 +77,10 @@ def send_until_gone(port: int, acknowledged: set[str], *, first: int, stop: int 
         if not association.is_established:
             return
         one = film(number)
-        answer = association.send_c_store(one)
+        try:
+            answer = association.send_c_store(one)
+        except RuntimeError:  # gone since it was looked at
+            return
         if "Status" in answer and answer.Status == 0:
             acknowledged.add(one.SOPInstanceUID)
     association.release()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 from anyio.to_thread import run_sync
@@ -264,14 +265,17 @@ def _add_knowledge(router: APIRouter, service: Service) -> None:
             resources, searched = [resource], frozenset[str]()
         else:
             resources, searched = resources_of(body.bundle), searched_types(body.bundle)
-        assessed = await service.assessor.assess(
-            resources,
-            server=None,
-            patient_id=body.patient_id or _patient_of(resources),
-            at=body.at or utc_now(),
-            service="api",
-            searched=searched,
-            keep=body.at is None and body.bundle is not None,
+        assessed = await run_sync(
+            partial(
+                service.assessor.assess_now,
+                resources,
+                server=None,
+                patient_id=body.patient_id or _patient_of(resources),
+                at=body.at or utc_now(),
+                service="api",
+                searched=searched,
+                keep=body.at is None and body.bundle is not None,
+            )
         )
         return assessed.assessment
 

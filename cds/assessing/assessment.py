@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-import anyio.to_thread
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -72,34 +71,6 @@ class Assessor:
         self._identity = identity
         self._base_url = base_url
         self._gates = gates or Gates({})
-
-    async def assess(
-        self,
-        resources: Sequence[dict[str, Any]],
-        *,
-        server: str | None,
-        patient_id: str,
-        drafts: Sequence[dict[str, Any]] = (),
-        selections: Sequence[str] | None = None,
-        at: datetime,
-        service: str,
-        searched: Collection[str] = (),
-        keep: bool = True,
-    ) -> AssessedPatient:
-        """Assess in a thread; see `assess_now`."""
-        return await anyio.to_thread.run_sync(
-            lambda: self.assess_now(
-                resources,
-                server=server,
-                patient_id=patient_id,
-                drafts=drafts,
-                selections=selections,
-                at=at,
-                service=service,
-                searched=searched,
-                keep=keep,
-            )
-        )
 
     def assess_now(
         self,

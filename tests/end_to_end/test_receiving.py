@@ -25,7 +25,6 @@ from cds.settings import Settings
 from cds.store.tables import FilmRow, JobRow
 from tests.end_to_end.cds_processes import environment, free_port, wait_for
 
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore:Exception ignored in")
 DX = DigitalXRayImageStorageForPresentation
 
 

@@ -30,7 +30,7 @@ from cds.settings import Settings
 from cds.store import BlobFolder, Database
 from tests.cds.outputs.test_outputs import source
 
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::ResourceWarning", "ignore:Exception ignored in")
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 
 class SecureArchive:

@@ -20,7 +20,6 @@ from cds.jobs.queue import DELIVERY, claim, enqueue, finish, job_state
 from cds.store import BlobFolder, Database
 from tests.cds.dicom.conftest import Listen
 
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore:Exception ignored in")
 FilmMaker = Callable[..., bytes]
 
 

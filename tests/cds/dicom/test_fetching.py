@@ -24,7 +24,7 @@ from tests.cds.outputs.test_outputs import source
 from tests.end_to_end.cds_processes import free_port
 from tests.end_to_end.orthanc import Orthanc, orthanc
 
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::ResourceWarning", "ignore:Exception ignored in")
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 FilmMaker = Callable[..., bytes]
 OUR_PORT = free_port()
 TODAY = f"{datetime.now(UTC):%Y%m%d}"

@@ -32,7 +32,6 @@ from cds.store import BlobFolder, Database
 from cds.store.tables import FilmRow, JobRow
 from tests.cds.dicom.conftest import Listen, calling, dataset_of
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*unclosed.*:ResourceWarning", "ignore:Exception ignored in")
 FilmMaker = Callable[..., bytes]
 _PIECE = 4096
 _MOST_MEGABYTES = 400

@@ -35,7 +35,6 @@ from cds.store.tables import FilmRow, JobRow
 from tests.cds.dicom.conftest import Listen, calling, dataset_of, send_bytes
 
 # The peer's library leaves the socket of an association that was refused to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore:.*unclosed.*:ResourceWarning", "ignore:Exception ignored in. <.*ocket")
 
 FilmMaker = Callable[..., bytes]
 DX = DigitalXRayImageStorageForPresentation

@@ -41,7 +41,7 @@ from cds.store.verdicts import Verdict, add_verdict
 from tests.cds.dicom.conftest import Listen, dataset_of
 from tests.cds.outputs.test_outputs import RESULT
 
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::ResourceWarning", "ignore:Exception ignored in")
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 OBJECTS = (
     ComprehensiveSRStorage,
     GrayscaleSoftcopyPresentationStateStorage,

@@ -100,7 +100,9 @@ class Smoking:
 class Patient:
     """What is known of one patient. Sex is administrative gender: male, female, other, unknown or None.
 
-    kinds  FHIR resource types that came with the record or were searched for; what is not listed of another is unknown
+    kinds         FHIR resource types that came with the record or were searched for; what is not listed of another is
+                  unknown
+    contradicted  per observation key the newest moment at which the record contradicts itself
     """
 
     id: str
@@ -117,6 +119,7 @@ class Patient:
     smoking: Smoking = field(default_factory=Smoking)
     dropped: tuple[Dropped, ...] = ()
     kinds: frozenset[str] = frozenset()
+    contradicted: Mapping[str, datetime] = field(default_factory=dict)
 
     @cached_property
     def _by_key(self) -> Mapping[str, Sequence[Observation]]:
@@ -153,10 +156,12 @@ class Patient:
         return self._in_order[key]
 
     def latest(self, key: str, *, at: datetime, within: timedelta | None = None) -> Observation | None:
-        """Return the newest value of a key at a time, if it is not older than `within`."""
+        """Return the newest value of a key at a time, if it is not older than `within` nor was contradicted since."""
         for observation in reversed(self.series(key)):
             if observation.at <= at:
-                return observation if within is None or at - observation.at <= within else None
+                doubt = self.contradicted.get(key)
+                usable = doubt is None or not observation.at <= doubt <= at
+                return observation if usable and (within is None or at - observation.at <= within) else None
         return None
 
     def condition(self, key: str) -> Condition | None:

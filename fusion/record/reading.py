@@ -18,6 +18,7 @@ from fusion.facts import (
     Patient,
     Smoking,
 )
+from fusion.record.agreement import Agreed, agreed
 from fusion.record.codes import allergy_keys, codings_of, condition_keys, medication_keys, texts_of
 from fusion.record.observations import observations_of
 from fusion.record.subject import Subject, identifiers_of, the_patient
@@ -94,7 +95,7 @@ def _observation(gathered: _Gathered, resource: Mapping[str, Any], reference: st
         elif item.at > gathered.at + CLOCK_SKEW:
             gathered.drop(reference, f"{item.key}: dated after the time of the assessment")
         else:
-            gathered.observations.append(item if item.at <= gathered.at else replace(item, at=gathered.at))
+            gathered.observations.append(item)
 
 
 def _condition(gathered: _Gathered, resource: Mapping[str, Any], reference: str) -> None:
@@ -237,27 +238,38 @@ def _finished(gathered: _Gathered) -> Patient:
     if born is not None and born > gathered.at.date():
         born = None
         gathered.drop("Patient.birthDate", "lies after the time of the assessment")
+    values = _by_the_clock(agreed(gathered.observations), gathered.at)
     return Patient(
         id=str(source.get("id") or ""),
         identifiers=tuple((entry["system"], entry["value"]) for entry in identifiers_of(source)),
         birth_date=born,
         sex=sex if sex in ("male", "female", "other", "unknown") else None,
         deceased=source.get("deceasedBoolean") is True or isinstance(source.get("deceasedDateTime"), str),
-        observations=tuple(gathered.observations),
+        observations=tuple(values.observations),
         conditions=tuple(gathered.conditions),
         medications=tuple(gathered.medications),
         allergies=tuple(gathered.allergies),
         encounters=tuple(gathered.encounters),
         imaging=tuple(gathered.imaging),
-        smoking=_smoking(gathered.observations),
-        dropped=tuple(gathered.dropped),
+        smoking=_smoking(values),
+        dropped=(*gathered.dropped, *values.dropped),
         kinds=frozenset(gathered.kinds),
+        contradicted=values.contradicted,
     )
 
 
-def _smoking(observations: list[Observation]) -> Smoking:
+def _by_the_clock(values: Agreed, at: datetime) -> Agreed:
+    """Return values of which none lies after the assessment: what a clock ahead of ours dated is of now."""
+    observations = [item if item.at <= at else replace(item, at=at) for item in values.observations]
+    contradicted = {key: min(moment, at) for key, moment in values.contradicted.items()}
+    return replace(values, observations=observations, contradicted=contradicted)
+
+
+def _smoking(values: Agreed) -> Smoking:
     def newest(key: str) -> Observation | None:
-        return max((o for o in observations if o.key == key), key=lambda o: o.at, default=None)
+        found = max((o for o in values.observations if o.key == key), key=lambda o: o.at, default=None)
+        contradicted = values.contradicted.get(key)
+        return None if found and contradicted and contradicted >= found.at else found
 
     status, years = newest("smoking_status"), newest("pack_years")
     return Smoking(

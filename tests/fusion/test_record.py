@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fusion import NoPatientError, Patient, TwoPatientsError, read_patient, resources_of, searched_types
+from fusion.assessment import Assessment
 from fusion.record.codes import LOINC
 from tests.fusion import builders as build
 
@@ -112,6 +113,62 @@ def test_a_resource_that_comes_twice_counts_once() -> None:
     patient = read(observation(), observation(value=90))
     assert len(patient.series("heart_rate")) == 1
     assert patient.dropped[0].reason == "came twice; the first is used"
+
+
+def creatinine(number: str, told: float, unit: str = "mg/dL", at: str = "2026-06-15T08:00:00Z") -> dict[str, Any]:
+    return observation("2160-0", told, unit, id=number, effectiveDateTime=at)
+
+
+def test_values_that_contradict_each_other_at_one_moment_are_not_used_nor_what_is_older() -> None:
+    both = [creatinine("a", 1.0), creatinine("b", 3.1, at="2026-06-15T10:00:00+02:00")]
+    older = creatinine("c", 1.1, at="2026-06-01T08:00:00Z")
+    for resources in ([*both, older], [older, *reversed(both)]):
+        patient = read(*resources)
+        assert value(patient, "creatinine_mg_dl") is None
+        assert [dropped.reference for dropped in patient.dropped] == ["Observation/a", "Observation/b"]
+        assert all("contradicts another value" in dropped.reason for dropped in patient.dropped)
+
+
+def test_a_value_measured_after_a_contradiction_is_used() -> None:
+    patient = read(creatinine("a", 1.0), creatinine("b", 3.1), creatinine("d", 1.2, at="2026-06-15T09:00:00Z"))
+    assert value(patient, "creatinine_mg_dl") == 1.2
+    assert len(patient.series("creatinine_mg_dl")) == 1
+
+
+def test_a_contradiction_makes_the_order_check_not_evaluable_rather_than_harmless() -> None:
+    def assessed(*resources: Any) -> Assessment:
+        patient = read_patient([PATIENT, *resources], at=build.AT, searched={"Condition"})
+        return build.assessed(patient, orders=(build.draft(orderable="ct_chest_with_contrast"),))
+
+    sure = assessed(creatinine("b", 3.1))
+    unsure = assessed(creatinine("a", 0.8), creatinine("b", 3.1))
+    assert "contrast_egfr_below_30" in {check.rule_id for check in sure.order_checks}
+    missing = {status.rule_id: status.missing for status in unsure.rules}
+    assert "egfr" in missing["contrast_egfr_below_30"]
+
+
+def test_what_one_moment_tells_twice_counts_once() -> None:
+    patient = read(creatinine("a", 1.0), creatinine("b", 88.4, "umol/L"))
+    (found,) = patient.series("creatinine_mg_dl")
+    assert found.reference == "Observation/a"
+    assert [(d.reference, d.reason) for d in patient.dropped] == [
+        ("Observation/b", "creatinine_mg_dl: told by Observation/a, too; one is used")
+    ]
+
+
+def test_a_clock_ahead_makes_no_contradiction() -> None:
+    patient = read(creatinine("a", 1.0, at="2026-06-15T12:02:00Z"), creatinine("b", 3.1, at="2026-06-15T12:05:00Z"))
+    assert [item.at for item in patient.series("creatinine_mg_dl")] == [build.AT, build.AT]
+    assert patient.dropped == ()
+
+
+def test_contradictory_smoking_is_unknown() -> None:
+    def smoker(number: str, code: str) -> dict[str, Any]:
+        concept = {"coding": [{"system": SNOMED, "code": code}]}
+        return observation("72166-2", id=number, valueQuantity=None, valueCodeableConcept=concept)
+
+    assert read(smoker("a", "449868002")).smoking.status == "current"
+    assert read(smoker("a", "449868002"), smoker("b", "266919005")).smoking.status is None
 
 
 def test_two_patients_are_refused() -> None:

@@ -15,6 +15,7 @@ from pydantic_core import to_json
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from cds.api.problems import RETRY_AFTER
 from cds.assessing.assessment import utc_now
 from cds.audit import note_access
 from cds.fhir import Issue, operation_outcome
@@ -107,7 +108,9 @@ class _Hooks:
             return _json(operation_outcome(error.issues), error.status)
         except (OperationalError, PoolTimeout) as error:
             _log.error("store in trouble", **place_of(error))
-            return _json(operation_outcome([Issue("transient", "the store is busy; try again")]), 503)
+            answer = _json(operation_outcome([Issue("transient", "the store is busy; try again")]), 503)
+            answer.headers.update(RETRY_AFTER)
+            return answer
         except Exception as error:  # noqa: BLE001
             _log.error("unexpected error", **place_of(error))
             return _json(operation_outcome([Issue("exception", "an unexpected error")]), 500)

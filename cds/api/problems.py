@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from http import HTTPStatus
 from typing import Any
 
@@ -19,6 +20,8 @@ from fusion import FusionError
 from nlp import NlpError
 from vision import UnreadableImageError, VisionError
 
+RETRY_AFTER = {"Retry-After": "5"}
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _log = logger(__name__)
 
 
@@ -64,7 +67,16 @@ def install_problem_handlers(app: FastAPI) -> None:
     @app.exception_handler(PoolTimeout)
     async def _busy(request: Request, error: Exception) -> Response:
         _log.error("store in trouble", **place_of(error))
-        return _answer(request, 503, "the store is busy or cannot be reached; nothing was acknowledged, try again")
+        answer = _answer(request, 503, "the store is busy or cannot be reached; nothing was acknowledged, try again")
+        answer.headers.update(RETRY_AFTER)
+        return answer
+
+    @app.exception_handler(OSError)
+    async def _full(request: Request, error: OSError) -> Response:
+        if error.errno not in _NO_ROOM:
+            raise error
+        _log.error("disk full", **place_of(error))
+        return _answer(request, 507, "there is no room to store it; nothing was acknowledged, try again later")
 
     @app.exception_handler(Exception)
     async def _unexpected(request: Request, error: Exception) -> Response:

@@ -27,6 +27,7 @@ _NO_PATIENT_DATA = (
     "/.well-known", "/api/v1/models", "/api/v1/scores",
 )  # fmt: skip
 _DISCOVERY = "/cds-services"
+_RETRY_AFTER = ((b"retry-after", b"5"),)
 _UNAVAILABLE = "the audit trail cannot be written; nothing is answered without it, try again"
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _log = logger(__name__)
@@ -69,7 +70,7 @@ class AuditMiddleware:
                 except AuditError:
                     _log.error("request not audited, refused", route=_template(scope))
                     refused = True
-                    await refuse(scope, send, 503, "transient", _UNAVAILABLE)
+                    await refuse(scope, send, 503, "transient", _UNAVAILABLE, _RETRY_AFTER)
             if not refused:
                 await send(message)
 

@@ -30,6 +30,7 @@ _LONGEST_TOKEN = 8192
 _LONGEST_ID = 255
 _REMEMBERED_SECONDS = 3600  # after a token has expired
 _FORGETS_EVERY_SECONDS = 60
+_PATIENCE_MS = 1_000
 
 
 class TokenVerifier:
@@ -37,6 +38,7 @@ class TokenVerifier:
 
     issuers   issuer -> address of its key set, as configured; a `jku` in a token may repeat it and nothing else
     base_url  what clients call us, the start of every audience
+    clock, steady  seconds of the wall clock, which may jump, and of one that never does
     """
 
     def __init__(
@@ -46,13 +48,15 @@ class TokenVerifier:
         database: Callable[[], Database],
         keysets: KeySets | None = None,
         clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._issuers = issuers
         self._base_url = base_url
         self._database = database
         self._keysets = keysets or KeySets(issuers)
         self._clock = clock
-        self._forgets_at = 0.0
+        self._steady = steady
+        self._offset, self._forgets_at = clock() - steady(), steady() + _REMEMBERED_SECONDS
 
     async def issuer_of(self, authorization: str | None, path: str) -> str | None:
         """Return who calls `path`; None where no issuer is configured and the service is open.
@@ -107,16 +111,30 @@ class TokenVerifier:
             raise TokenError("life_too_long")
 
     def _use_once(self, issuer: str, jti: str, expires: float) -> None:
-        now = self._clock()
-        is_time_to_forget = now >= self._forgets_at
+        expires_at, before = datetime.fromtimestamp(expires + SKEW_SECONDS, UTC), self._forgettable()
         try:
-            with self._database().writing() as session:
-                keep_token(session, issuer, jti, expires_at=datetime.fromtimestamp(expires + SKEW_SECONDS, UTC))
-                if is_time_to_forget:
-                    forget_tokens(session, before=datetime.fromtimestamp(now - _REMEMBERED_SECONDS, UTC))
-                    self._forgets_at = now + _FORGETS_EVERY_SECONDS
+            with self._database().writing(patience_ms=_PATIENCE_MS) as session:
+                kept = keep_token(session, issuer, jti, expires_at=expires_at)
+                if before is not None:
+                    forget_tokens(session, before=before)
         except IntegrityError:
             raise TokenError("replayed") from None
+        if not kept:
+            raise TokenError("forgotten")
+
+    def _forgettable(self) -> datetime | None:
+        """Return the time before which tokens expired that may be forgotten now.
+
+        None when it is not time for it, or the wall clock has jumped in the last hour: a clock that comes back must
+        find the tokens of before.
+        """
+        now, steady = self._clock(), self._steady()
+        if abs(now - steady - self._offset) > SKEW_SECONDS:
+            self._offset, self._forgets_at = now - steady, steady + _REMEMBERED_SECONDS
+        if steady < self._forgets_at:
+            return None
+        self._forgets_at = steady + _FORGETS_EVERY_SECONDS
+        return datetime.fromtimestamp(now - _REMEMBERED_SECONDS, UTC)
 
 
 def unverified(token: str) -> tuple[dict[str, Any], dict[str, Any]]:

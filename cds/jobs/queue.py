@@ -2,7 +2,8 @@
 
 A job is done when its result is stored, in one transaction; a crash before that leaves a lease that runs out, and a
 job that was begun too often is given up, whether it failed or took its worker down with it. Times that a clock set
-back would put out of reach (a lease or a back-off longer than any can be) do not hold a job up.
+back would put out of reach (a lease or a back-off longer than any can be) do not hold a job up, nor back: it was
+queued before, so it comes first.
 
 Deliveries are jobs with a destination: the outbox. They are sent at least once, under an id that stays; a destination
 that fails is left alone as a whole until its back-off has run out, so that one that is down holds up no other.
@@ -141,7 +142,7 @@ def claim(session: Session, worker: str, lane: Lane = ANALYSIS, *, at: datetime)
     row = session.scalars(
         select(JobRow)
         .where(_due(lane, at), JobRow.attempts < lane.attempts)
-        .order_by(JobRow.due_at, JobRow.created_at)
+        .order_by(JobRow.due_at <= at, JobRow.due_at, JobRow.created_at)
         .limit(1)
         .with_for_update(skip_locked=True)
     ).first()

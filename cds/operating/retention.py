@@ -38,7 +38,6 @@ from cds.store.tables import (
     FilmRow,
     FollowUpRow,
     JobRow,
-    ReplayRow,
     ReportRow,
 )
 
@@ -100,7 +99,6 @@ class Retention:
             _remove_cards(session, cards)
             _remove(session, AssessmentRow.subject, cases)
             _remove(session, FollowUpRow.id, closed)
-            session.execute(delete(ReplayRow).where(ReplayRow.expires_at < at - _LAIN))
         files = self.sweep_files(at=at)
         audit = self._audit.purge_before(cutoffs["audit"], Access(by, "delete", "x")) if "audit" in cutoffs else 0
         return Purged(**{**asdict(counts), "files": files, "audit": audit})

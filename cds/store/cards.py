@@ -6,9 +6,9 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
-from sqlalchemy import bindparam, delete, insert, select
+from sqlalchemy import CursorResult, bindparam, delete, exists, insert, select
 from sqlalchemy.orm import Session
 
 from cds.store.tables import CardRow, FeedbackRow, ReplayRow
@@ -25,7 +25,14 @@ _OVERRIDDEN = (
 _SHOWN = select(CardRow.key).where(CardRow.subject == bindparam("subject"), CardRow.silent.is_(False)).distinct()
 _SHOWN_SINCE = _SHOWN.where(CardRow.shown_at >= bindparam("since"))
 _SHOWN_IN_ENCOUNTER = _SHOWN.where(CardRow.encounter == bindparam("encounter"))
-_USE = insert(ReplayRow.__table__)  # type: ignore[arg-type]
+_FORGOTTEN = {"issuer": "", "jti": ""}
+"""The row that says which tokens may have been forgotten: those that expire before it. No token has an empty id."""
+_TOKEN = {name: bindparam(name, type_=getattr(ReplayRow, name).type) for name in ("issuer", "jti", "expires_at")}
+_IS_FORGOTTEN = exists().where(
+    *(getattr(ReplayRow, name) == value for name, value in _FORGOTTEN.items()),
+    ReplayRow.expires_at > _TOKEN["expires_at"],
+)
+_USE = insert(ReplayRow.__table__).from_select(list(_TOKEN), select(*_TOKEN.values()).where(~_IS_FORGOTTEN))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -105,11 +112,17 @@ def add_feedback(session: Session, service: str, items: Sequence[Feedback], *, a
     return new
 
 
-def keep_token(session: Session, issuer: str, jti: str, *, expires_at: datetime) -> None:
-    """Keep the id of a token that is used. Raises sqlalchemy.exc.IntegrityError when it was used before."""
-    session.execute(_USE, {"issuer": issuer, "jti": jti, "expires_at": expires_at})
+def keep_token(session: Session, issuer: str, jti: str, *, expires_at: datetime) -> bool:
+    """Keep the id of a token that is used; False when tokens that expire so early have been forgotten.
+
+    Raises sqlalchemy.exc.IntegrityError when it was used before.
+    """
+    kept = session.execute(_USE, {"issuer": issuer, "jti": jti, "expires_at": expires_at})
+    return bool(cast("CursorResult[Any]", kept).rowcount)
 
 
 def forget_tokens(session: Session, *, before: datetime) -> None:
-    """Remove the ids of tokens that expired before a time."""
-    session.execute(delete(ReplayRow).where(ReplayRow.expires_at < before))
+    """Remove the ids of tokens that expired before a time, and keep that they are forgotten, should it come again."""
+    removed = session.execute(delete(ReplayRow).where(ReplayRow.expires_at < before))
+    if cast("CursorResult[Any]", removed).rowcount:
+        session.merge(ReplayRow(**_FORGOTTEN, expires_at=before))

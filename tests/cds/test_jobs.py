@@ -131,6 +131,14 @@ def test_a_clock_set_back_does_not_hold_a_job_up(database: Database, at: datetim
     assert _claimed(database, at, "w2").attempt == 2
 
 
+def test_what_was_queued_before_a_clock_was_set_back_comes_before_what_came_since(
+    database: Database, at: datetime
+) -> None:
+    _queued(database, at + timedelta(days=1), "before")
+    _queued(database, at, "since")
+    assert [_claimed(database, at).subject_id for _ in range(2)] == ["before", "since"]
+
+
 def test_a_worker_that_starts_takes_back_what_dead_processes_of_its_machine_held(
     database: Database, at: datetime
 ) -> None:

@@ -18,9 +18,12 @@ from joserfc.jwk import ECKey
 
 from cds.api import create_app
 from cds.hooks.addresses import pin
-from cds.hooks.errors import AddressRefusedError
+from cds.hooks.errors import AddressRefusedError, TokenError
 from cds.hooks.fetching import FhirFetcher
 from cds.hooks.keysets import KeySets
+from cds.hooks.tokens import TokenVerifier
+from cds.service import Service
+from cds.store.tables import ReplayRow
 from tests.cds.hooks.builders import bundle, call, patient
 from tests.cds.hooks.ehr import BASE, Ehr
 from tests.cds.hooks.fake_fhir import FakeFhir, Reply
@@ -342,3 +345,58 @@ def test_a_server_that_lies_or_fails_is_named(
 def test_an_id_that_would_change_an_address_is_refused(make_service: Any, identifier: str) -> None:
     client = TestClient(create_app(make_service()))
     assert client.post(RISK, json=call(context_changes={"patientId": identifier})).status_code == 400
+
+
+# clocks
+
+
+class Clocks:
+    """The wall clock of a test, which may jump, and the one that never does; the tokens are of the wall clock."""
+
+    def __init__(self, service: Service, ehr: Ehr) -> None:
+        self.wall, self.steady = time.time(), 0.0
+        self._ehr = ehr
+        issuers = {ehr.issuer: str(ehr.keys_file)}
+        self._verifier = TokenVerifier(
+            issuers, BASE, lambda: service.database, clock=lambda: self.wall, steady=lambda: self.steady
+        )
+
+    def pass_by(self, seconds: float) -> None:
+        self.wall, self.steady = self.wall + seconds, self.steady + seconds
+
+    def token(self) -> str:
+        return self._ehr.token(PATH, iat=int(self.wall), exp=int(self.wall) + 60)
+
+    def use(self, token: str) -> str:
+        """Return what becomes of a token."""
+        try:
+            asyncio.run(self._verifier.issuer_of(f"Bearer {token}", PATH))
+        except TokenError as error:
+            return error.code
+        return "taken"
+
+
+@pytest.mark.parametrize("used_meanwhile", [False, True])
+def test_a_token_is_not_replayed_after_the_clock_was_set_back(service: Service, ehr: Ehr, used_meanwhile: bool) -> None:
+    clocks = Clocks(service, ehr)
+    at, token = clocks.wall, clocks.token()
+    assert (clocks.use(token), clocks.use(token)) == ("taken", "replayed")
+    clocks.pass_by(3 * 3600)
+    if used_meanwhile:
+        assert clocks.use(clocks.token()) == "taken"
+        with service.database.reading() as session:
+            assert session.query(ReplayRow).count() == 2, "the first is forgotten, and that it is"
+    clocks.wall = at + 5
+    assert clocks.use(token) == ("forgotten" if used_meanwhile else "replayed")
+    assert Clocks(service, ehr).use(token) == ("forgotten" if used_meanwhile else "replayed"), "nor after a restart"
+
+
+def test_a_clock_that_jumps_ahead_and_comes_back_neither_forgets_nor_refuses(service: Service, ehr: Ehr) -> None:
+    clocks = Clocks(service, ehr)
+    clocks.pass_by(2 * 3600)
+    token = clocks.token()
+    assert clocks.use(token) == "taken"
+    clocks.wall += 86_400
+    assert clocks.use(clocks.token()) == "taken"
+    clocks.wall -= 86_400
+    assert (clocks.use(token), clocks.use(clocks.token())) == ("replayed", "taken")

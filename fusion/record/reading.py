@@ -28,6 +28,7 @@ CLOCK_SKEW = timedelta(minutes=10)
 _INACTIVE = {"inactive", "resolved", "remission"}
 _NOT_TRUE = {"refuted", "entered-in-error", "unconfirmed"}
 _NOT_HELD = {"planned", "cancelled", "entered-in-error"}
+_OLDEST = 125
 _ICU_WORDS = ("intensive", "icu", "critical care")
 
 
@@ -238,6 +239,9 @@ def _finished(gathered: _Gathered) -> Patient:
     if born is not None and born > gathered.at.date():
         born = None
         gathered.drop("Patient.birthDate", "lies after the time of the assessment")
+    if born is not None and gathered.at.year - born.year > _OLDEST:
+        born = None
+        gathered.drop("Patient.birthDate", f"not plausible: more than {_OLDEST} years ago")
     values = _by_the_clock(agreed(gathered.observations), gathered.at)
     return Patient(
         id=str(source.get("id") or ""),

@@ -298,10 +298,13 @@ def test_an_imaging_study_is_read_by_modality_and_description() -> None:
     assert (imaging.modality, imaging.text, imaging.status) == ("CT", "CT THORAX", "done")
 
 
-def test_a_birth_date_in_the_future_is_dropped() -> None:
-    patient = read_patient([{**PATIENT, "birthDate": "2030-01-01"}], at=build.AT)
-    assert patient.birth_date is None
-    assert patient.dropped[0].reference == "Patient.birthDate"
+@pytest.mark.parametrize(("told", "reason"), [("2030-01-01", "after the time"), ("1700-01-01", "not plausible")])
+def test_an_impossible_birth_date_is_dropped(told: str, reason: str) -> None:
+    patient = read_patient([{**PATIENT, "birthDate": told}], at=build.AT)
+    assert patient.age_at(build.AT) is None
+    (dropped,) = patient.dropped
+    assert dropped.reference == "Patient.birthDate"
+    assert reason in dropped.reason
 
 
 def test_ages_are_completed_years() -> None:

@@ -54,6 +54,42 @@ def test_a_search_that_was_not_sent_is_not_none_recorded(client: TestClient) -> 
     assert ask(client) == (False, True)
 
 
+@pytest.mark.parametrize(
+    ("service_id", "hook"),
+    [
+        ("imaging-order-advisor", "order-sign"),
+        ("chest-imaging-risk", "patient-view"),
+        ("chest-imaging-risk", "order-sign"),
+        ("follow-up-tracker", "patient-view"),
+        ("follow-up-tracker", "encounter-discharge"),
+    ],
+)
+def test_a_patient_with_no_data_at_all_gets_an_answer_without_a_card(
+    client: TestClient, service_id: str, hook: str
+) -> None:
+    nobody = {"resourceType": "Patient", "id": "p1"}
+    response = client.post(f"/cds-services/{service_id}", json=call(hook, prefetch={"patient": nobody}))
+    assert response.status_code == 200
+    assert response.json()["cards"] == []
+
+
+def test_of_a_patient_with_no_data_the_rules_that_could_not_be_asked_are_named(client: TestClient) -> None:
+    nobody = {"resourceType": "Patient", "id": "p1"}
+    answer = client.post("/cds-services/imaging-order-advisor", json=call("order-sign", prefetch={"patient": nobody}))
+    unasked = {item["rule"] for item in answer.json()["extension"]["org.roentgen-cds.not-evaluable"]["items"]}
+    assert {RULE, "contrast_reaction_severe"} <= unasked
+
+
+def test_values_that_contradict_each_other_leave_the_rule_unasked_and_are_named(client: TestClient) -> None:
+    other = {**kidney_failure(), "id": "other", "valueQuantity": {"value": 95, "code": "mL/min/{1.73_m2}"}}
+    laboratory = bundle(kidney_failure(), other)
+    assert ask(client, laboratory=laboratory, conditions=bundle()) == (False, True)
+    request = call("order-sign", prefetch={"laboratory": laboratory})
+    answer = client.post("/cds-services/imaging-order-advisor", json=request).json()
+    dropped = answer["extension"]["org.roentgen-cds.dropped"]["items"]
+    assert {item["reference"] for item in dropped} == {"Observation/egfr", "Observation/other"}
+
+
 def test_a_store_that_is_busy_is_said_as_such_and_not_taken_for_nothing_recorded(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,6 +64,19 @@ def calibration_error(outcome: Ints, probability: Floats) -> float:
     return float(sum(b["count"] * abs(b["predicted"] - b["observed"]) for b in bins) / len(outcome))
 
 
+def calibration_error_by_chance(probability: Floats, *, draws: int = RESAMPLES, seed: int = 0) -> dict[str, float]:
+    """Return mean and 95 % range of the calibration error of a perfect model: outcomes drawn from the probabilities.
+
+    With few patients it is far from 0; an error above the range says that the calibration is wrong, one within it does
+    not.
+    """
+    random = np.random.default_rng(seed)
+    drawn = (random.random((draws, len(probability))) < probability).astype(np.int64)
+    errors = [calibration_error(outcome, probability) for outcome in drawn]
+    low, high = np.percentile(errors, [2.5, 97.5])
+    return {"value": float(np.mean(errors)), "low": float(low), "high": float(high)}
+
+
 def log_odds(probability: Floats) -> Floats:
     bounded = np.clip(probability, 1e-6, 1 - 1e-6)
     return np.asarray(np.log(bounded / (1 - bounded)), dtype=np.float64)
@@ -86,10 +99,10 @@ def calibration_slope(outcome: Ints, probability: Floats) -> float:
 def calibration_intercept(outcome: Ints, probability: Floats) -> float:
     """Return the intercept with the slope held at 1: below 0 the risk is overestimated."""
     odds, shift = log_odds(probability), 0.0
-    for _ in range(25):
+    for _ in range(50):
         expected = 1 / (1 + np.exp(-(odds + shift)))
         step = float((outcome - expected).sum() / max(float((expected * (1 - expected)).sum()), 1e-9))
-        shift += step
+        shift += float(np.clip(step, -1, 1))
         if abs(step) < 1e-6:
             break
     return shift

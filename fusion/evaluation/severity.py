@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from fusion.errors import EventsError
-from fusion.evaluation.metrics import METRICS, Ints, calibration_bins, measure
+from fusion.evaluation.metrics import METRICS, Ints, calibration_bins, calibration_error_by_chance, measure
 from fusion.risks.models import PACKAGED
 from fusion.risks.severity import NAME, SeverityModel, subset_name
 from fusion.risks.severity_features import EMBEDDING, IMAGE, IMAGE_MODEL, MODALITIES, SUBSETS
@@ -89,4 +89,6 @@ def _measured(outcome: Ints, probability: Any, resamples: int) -> dict[str, Any]
     counts: dict[str, Any] = {"patients": int(answered.sum()), "severe": positives}
     if min(positives, counts["patients"] - positives) < CLASSES_NEEDED:
         return counts
-    return counts | measure(outcome[answered], probability[answered], metrics=METRICS, resamples=resamples)
+    chance = calibration_error_by_chance(probability[answered], draws=resamples)
+    found = measure(outcome[answered], probability[answered], metrics=METRICS, resamples=resamples)
+    return counts | found | {"calibration_error_by_chance": chance}

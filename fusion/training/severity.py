@@ -22,8 +22,9 @@ from fusion.evaluation.metrics import (
     Ints,
     auroc,
     calibration_error,
-    calibration_intercept,
+    calibration_error_by_chance,
     difference,
+    log_odds,
     measure,
 )
 from fusion.risks.boosters import THREADS
@@ -41,7 +42,6 @@ from fusion.risks.severity_features import (
 from fusion.training.checkpoints import Checkpoints
 
 FUSED = subset_name(MODALITIES)
-FEWEST_FOR_SLOPE = 100
 FEWEST_TO_CALIBRATE = 5
 
 
@@ -155,11 +155,17 @@ def calibrations(raw: Mapping[str, Array], known: Sequence[tuple[str, ...]], out
 
 
 def recalibrated(raw: Array, outcome: Ints) -> tuple[float, float]:
-    """Return slope and intercept of a recalibration; with few patients only the intercept is fitted, the slope is 1."""
-    if len(outcome) < FEWEST_FOR_SLOPE:
-        return 1.0, calibration_intercept(outcome, 1 / (1 + np.exp(-raw)))
-    model = LogisticRegression(C=1.0).fit(raw[:, None], outcome)
-    return float(model.coef_[0, 0]), float(model.intercept_[0])
+    """Return slope and intercept of a recalibration: a logistic regression on the log-odds with a penalty.
+
+    Where there are few patients the slope is drawn towards 0, where everyone gets the frequency; it is never negative,
+    so that a set of modalities that says nothing is no worse than that.
+    """
+    spread = float(raw.std()) or 1.0
+    fitted = LogisticRegression(C=1.0).fit(raw[:, None] / spread, outcome)
+    slope = float(fitted.coef_[0, 0]) / spread
+    if slope > 0:
+        return slope, float(fitted.intercept_[0])
+    return 0.0, float(log_odds(outcome.mean(keepdims=True))[0])
 
 
 def side_by_side(
@@ -199,7 +205,10 @@ def side_by_side(
 def _within_subsets(
     outcome: Ints, fused: Mapping[str, Array], known: Sequence[tuple[str, ...]], resamples: int
 ) -> dict[str, Any]:
-    """Return what the calibration of each set of modalities is worth, fitted and measured on different patients."""
+    """Return what the calibration of each set of modalities is worth, fitted and measured on different patients.
+
+    Beside it stands what a perfect model would show with as many patients.
+    """
     found: dict[str, Any] = {}
     for subset in SUBSETS:
         name = subset_name(subset)
@@ -216,6 +225,7 @@ def _within_subsets(
             "mean_probability": float(probability.mean()),
             "frequency": float(there.mean()),
             **error,
+            "calibration_error_by_chance": calibration_error_by_chance(probability, draws=resamples),
         }
     return found
 

@@ -31,10 +31,11 @@ def page_of(card: ModelCard) -> str:
         lines += [
             "",
             "Any set of modalities answers, by a calibration of its own. Patients who have them all; the calibration",
-            "is fitted and measured on different patients:",
+            "is fitted and measured on different patients. By chance: the 95 % range of the error that a perfect model",
+            "shows with as many patients, by outcomes drawn from its probabilities.",
             "",
-            "| modalities used | patients (severe) | mean probability | frequency | calibration error |",
-            "|---|---|---|---|---|",
+            "| modalities used | patients (severe) | mean probability | frequency | calibration error | by chance |",
+            "|---|---|---|---|---|---|",
             *(_calibrated(name, found) for name, found in everyone["calibrated_within_subset"].items()),
         ]
     return "\n".join(lines) + "\n"
@@ -51,9 +52,15 @@ def _compared(name: str, figures: Mapping[str, Any]) -> str:
 def _calibrated(name: str, found: Mapping[str, Any]) -> str:
     patients = f"{found['patients']} ({found['severe']})"
     if "calibration_error" not in found:
-        return f"| {name} | {patients} | {found['note']} | | |"
-    error = _interval(found["calibration_error"])
-    return f"| {name} | {patients} | {found['mean_probability']:.3f} | {found['frequency']:.3f} | {error} |"
+        return f"| {name} | {patients} | {found['note']} | | | |"
+    chance = found["calibration_error_by_chance"]
+    cells = (
+        f"{found['mean_probability']:.3f}",
+        f"{found['frequency']:.3f}",
+        _interval(found["calibration_error"]),
+        f"{chance['low']:.3f} to {chance['high']:.3f}",
+    )
+    return f"| {name} | {patients} | {' | '.join(cells)} |"
 
 
 def _interval(figure: Mapping[str, Any]) -> str:

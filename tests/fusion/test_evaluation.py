@@ -9,6 +9,7 @@ from fusion.evaluation.metrics import (
     auroc,
     calibration_bins,
     calibration_error,
+    calibration_error_by_chance,
     calibration_intercept,
     calibration_slope,
     difference,
@@ -46,10 +47,26 @@ def test_a_calibrated_risk_has_slope_one_and_no_error(simulated: tuple[np.ndarra
     assert calibration_intercept(outcome, probability) == pytest.approx(0, abs=0.15)
 
 
+def test_what_chance_alone_does_to_the_calibration_error_grows_as_patients_get_fewer(
+    simulated: tuple[np.ndarray, np.ndarray],
+) -> None:
+    outcome, probability = simulated
+    many = calibration_error_by_chance(probability, draws=100)
+    few = calibration_error_by_chance(probability[:70], draws=100)
+    assert many["low"] < calibration_error(outcome, probability) < many["high"] < 0.03
+    assert few["low"] > many["high"]
+    assert calibration_error(outcome, np.sqrt(probability)) > calibration_error_by_chance(np.sqrt(probability))["high"]
+
+
 def test_an_overestimated_risk_has_a_negative_intercept(simulated: tuple[np.ndarray, np.ndarray]) -> None:
     outcome, probability = simulated
     assert calibration_intercept(outcome, np.sqrt(probability)) < -0.5
     assert calibration_error(outcome, np.sqrt(probability)) > 0.1
+
+
+def test_the_intercept_of_risks_that_are_all_but_certain_is_found() -> None:
+    outcome, probability = np.array([0, 0, 0, 1]), np.full(4, 0.999)
+    assert calibration_intercept(outcome, probability) == pytest.approx(np.log(1 / 3) - np.log(999), abs=1e-3)
 
 
 def test_bins_are_of_equal_mass_and_ascending(simulated: tuple[np.ndarray, np.ndarray]) -> None:

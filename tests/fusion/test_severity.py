@@ -141,6 +141,8 @@ def test_every_set_of_modalities_is_judged_by_its_own_calibration_and_the_page_s
     for name, figures in found.items():
         assert abs(figures["mean_probability"] - figures["frequency"]) < 0.1, name
         assert 0 <= figures["calibration_error"]["low"] <= figures["calibration_error"]["high"]
+    beyond = [n for n, f in found.items() if f["calibration_error"]["value"] > f["calibration_error_by_chance"]["high"]]
+    assert len(beyond) <= 1
     page = (folder / "figures.md").read_text("utf-8")
     assert all(f"| {name} |" in page for name in found)
     assert all(f"| {name} ({card.metrics[name]['patients']}) |" in page for name in ("all patients",))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -381,8 +382,23 @@ def test_an_arrival_that_a_busy_store_cannot_keep_is_not_acknowledged(
     patient = service.database.writing
     monkeypatch.setattr(service.database, "writing", lambda: patient(patience_ms=20))
     with patient():
-        _problem(_send(client, make_film()), 503)
+        refused = _send(client, make_film())
+    _problem(refused, 503)
+    assert int(refused.headers["retry-after"]) > 0
     assert client.get("/api/v1/studies").json() == []
+
+
+def test_an_arrival_that_finds_no_room_is_not_acknowledged(
+    client: TestClient, service: Service, make_film: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("cds.store.blobs.os.fsync", full)
+        _problem(_send(client, make_film()), 507)
+    assert client.get("/api/v1/studies").json() == []
+    assert _send(client, make_film()).status_code == 202
 
 
 # what nobody may see

@@ -25,6 +25,7 @@ _OVERRIDDEN = (
 _SHOWN = select(CardRow.key).where(CardRow.subject == bindparam("subject"), CardRow.silent.is_(False)).distinct()
 _SHOWN_SINCE = _SHOWN.where(CardRow.shown_at >= bindparam("since"))
 _SHOWN_IN_ENCOUNTER = _SHOWN.where(CardRow.encounter == bindparam("encounter"))
+_ADD = insert(CardRow.__table__)  # type: ignore[arg-type]
 _FORGOTTEN = {"issuer": "", "jti": ""}
 """The row that says which tokens may have been forgotten: those that expire before it. No token has an empty id."""
 _TOKEN = {name: bindparam(name, type_=getattr(ReplayRow, name).type) for name in ("issuer", "jti", "expires_at")}
@@ -66,7 +67,7 @@ class Feedback:
 
 def add_cards(session: Session, cards: Iterable[ShownCard], *, at: datetime) -> None:
     """Keep cards, so that feedback finds them."""
-    session.execute(insert(CardRow), [{**vars(card), "shown_at": at} for card in cards])
+    session.execute(_ADD, [{**vars(card), "shown_at": at} for card in cards])
 
 
 def overridden_since(session: Session, subject: str, since: datetime) -> frozenset[str]:

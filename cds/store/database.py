@@ -39,6 +39,7 @@ class Database:
     def __init__(self, url: str, key: bytes | None = None) -> None:
         self.url = url
         self.engine = _engine(url, key)
+        self._writers: dict[int, Engine] = {}
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -52,8 +53,9 @@ class Database:
 
         patience_ms  how long to wait for another writer of SQLite; then sqlalchemy.exc.OperationalError
         """
-        engine = self.engine.execution_options(writing=True, patience_ms=patience_ms)
-        with Session(engine, expire_on_commit=False) as session, session.begin():
+        if patience_ms not in self._writers:
+            self._writers[patience_ms] = self.engine.execution_options(writing=True, patience_ms=patience_ms)
+        with Session(self._writers[patience_ms], expire_on_commit=False) as session, session.begin():
             session.connection()
             yield session
 
@@ -103,10 +105,14 @@ def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None
 def _begin_sqlite(connection: Connection) -> None:
     options: Any = connection.get_execution_options()
     patience = int(options.get("patience_ms", PATIENCE_MS))
+    driver: Any = connection.connection.driver_connection
     if connection.info.get("patience_ms", PATIENCE_MS) != patience:
-        connection.exec_driver_sql(f"PRAGMA busy_timeout={patience}")
+        driver.execute(f"PRAGMA busy_timeout={patience}")
         connection.info["patience_ms"] = patience
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writing", False) else "BEGIN")
+    if options.get("writing", False):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        driver.execute("BEGIN")  # takes no lock, so there is no error to translate
 
 
 def _alembic(connection: Connection | None = None) -> Config:

@@ -12,13 +12,21 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import select, union
+from sqlalchemy import bindparam, select, union
 from sqlalchemy.orm import Session
 
 from cds.store.tables import AssessmentRow, FilmRow, FollowUpRow, ReportRow
 from fusion.assessment import Assessment, FollowUp, OpenFollowUp
 
 _OPEN = ("open", "overdue")
+_OPEN_OF = select(FollowUpRow).where(FollowUpRow.subject == bindparam("subject"), FollowUpRow.state.in_(_OPEN))
+_KEPT = select(
+    AssessmentRow.case_id,
+    AssessmentRow.film_id,
+    AssessmentRow.report_id,
+    AssessmentRow.assessed_at,
+    AssessmentRow.assessment,
+).where(AssessmentRow.subject == bindparam("subject"))
 
 
 @dataclass(frozen=True)
@@ -66,7 +74,7 @@ def subject_of(row: FilmRow | ReportRow) -> str | None:
 
 def open_follow_ups(session: Session, subject: str) -> tuple[OpenFollowUp, ...]:
     """Return what is open for a subject, as `fusion.assess` takes it."""
-    rows = session.scalars(select(FollowUpRow).where(FollowUpRow.subject == subject, FollowUpRow.state.in_(_OPEN)))
+    rows = session.scalars(_OPEN_OF, {"subject": subject})
     return tuple(_open(row, FollowUp.model_validate(row.follow_up)) for row in rows)
 
 
@@ -77,13 +85,13 @@ def kept_case(
 
     That is so when the kept one says the same of the same film and report, or is of a later time.
     """
-    row = session.get(AssessmentRow, subject)
+    row = session.execute(_KEPT, {"subject": subject}).one_or_none()
     if row is None:
         return None
     same = (row.film_id, row.report_id) == (film_id, report_id) and _content(row.assessment) == _content(
         assessment.model_dump(mode="json")
     )
-    return row.case_id if same or row.assessed_at > at else None
+    return str(row.case_id) if same or row.assessed_at > at else None
 
 
 def store_case(

@@ -10,13 +10,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from cds.store.exchange_tables import PatientAliasRow, PatientRow
 from cds.store.tables import FilmRow, ReportRow
 
 _REFERENCE = "Patient/"
+_NAMES = (
+    select(PatientRow.birth_date, PatientRow.sex, PatientAliasRow.alias)
+    .join(PatientAliasRow, PatientAliasRow.subject == PatientRow.subject)
+    .where(PatientRow.subject == bindparam("subject"))
+)
 
 
 @dataclass(frozen=True)
@@ -46,10 +51,9 @@ class KnownPatient:
 
 def is_kept(session: Session, patient: KnownPatient) -> bool:
     """Whether all of it is in the store already."""
-    row = session.get(PatientRow, patient.subject)
-    if row is None or (row.birth_date, row.sex) != (patient.birth_date, patient.sex):
-        return False
-    return patient.aliases <= _aliases_of(session, patient.subject)
+    rows = session.execute(_NAMES, {"subject": patient.subject}).all()
+    known = {alias for born, sex, alias in rows if (born, sex) == (patient.birth_date, patient.sex)}
+    return bool(known) and patient.aliases <= known
 
 
 def keep_patient(session: Session, patient: KnownPatient, *, at: datetime) -> None:

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import bindparam, select, tuple_
 from sqlalchemy.orm import Session
 
 from cds.store.tables import VerdictRow
 from vision.result import Box, Finding
 
 Verdict = Literal["agree", "disagree", "corrected", "not_assessable"]
+_OF_FILM = select(VerdictRow).where(VerdictRow.film_id == bindparam("film_id")).order_by(VerdictRow.said_at)
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,7 @@ def add_verdict(
 
 def verdicts_of_film(session: Session, film_id: str) -> dict[str, SaidVerdict]:
     """Return the last word on each finding of a film."""
-    rows = session.scalars(select(VerdictRow).where(VerdictRow.film_id == film_id).order_by(VerdictRow.said_at))
-    return {row.finding: _said(row) for row in rows}
+    return {row.finding: _said(row) for row in session.scalars(_OF_FILM, {"film_id": film_id})}
 
 
 def judged(session: Session, film_ids: Sequence[str]) -> dict[str, frozenset[str]]:

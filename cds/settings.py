@@ -208,6 +208,7 @@ class Settings(BaseSettings):
     inference_threads: int = Field(default=2, ge=1, le=256, description="Threads per film. Example: 4")
     worker_niceness: int = Field(default=10, ge=0, le=19, description="Priority given up by the worker. Example: 5")
     max_body_mb: int = Field(default=64, ge=1, le=2048, description="Largest request body. Example: 128")
+    api_processes: int = Field(default=2, ge=1, le=64, description="Processes that answer requests. Example: 4")
     requests_per_second: float = Field(
         default=100, gt=0, le=100_000, description="Requests of one client a second, in each process. Example: 20"
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 from fastapi import FastAPI, Response
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cds.api.reading_metrics import ReadingMetrics
@@ -47,10 +49,14 @@ class RequestMetricsMiddleware:
 
 def mount_metrics(app: FastAPI, service: Service) -> None:
     """Add /metrics, and count what is asked from here on."""
-    registry = CollectorRegistry()
-    registry.register(ReadingMetrics(lambda: service.database))
-    app.add_middleware(RequestMetricsMiddleware, registry=registry)
+    counted = CollectorRegistry()
+    app.add_middleware(RequestMetricsMiddleware, registry=counted)
+    told = counted
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:  # then what is counted lies there, of every process
+        told = CollectorRegistry()
+        MultiProcessCollector(told)  # type: ignore[no-untyped-call]
+    told.register(ReadingMetrics(lambda: service.database))
 
     @app.get("/metrics", include_in_schema=False)
     def metrics() -> Response:
-        return Response(generate_latest(registry), media_type="text/plain; version=0.0.4")
+        return Response(generate_latest(told), media_type="text/plain; version=0.0.4")

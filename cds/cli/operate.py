@@ -16,7 +16,7 @@ from cds.errors import CdsError
 from cds.operating.backup import back_up, restore_from
 from cds.operating.doctor import examine
 from cds.operating.logs import configure_logs, log_crashes
-from cds.operating.serving import check_safe_to_serve, serve_forever
+from cds.operating.serving import answer_until_stopped, check_safe_to_serve, serve_forever
 from cds.service import Service
 from cds.settings import describe_settings, load_settings
 from cds.site.models import site_models
@@ -33,6 +33,7 @@ _AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")
 def add_to(app: typer.Typer) -> None:
     app.command("run")(run)
     app.command("serve")(serve)
+    app.command("api", hidden=True)(api)
     app.command("worker")(worker)
     app.command("receiver")(receiver)
     app.command("migrate")(migrate)
@@ -61,6 +62,17 @@ def serve() -> None:
     configure_logs(settings.log_level)
     log_crashes()
     serve_forever(Service(settings))
+
+
+def api(
+    listener: Annotated[int, typer.Option(help="Descriptor of the socket to answer on.")],
+    parent: Annotated[int, typer.Option(help="End when this process is gone.")],
+) -> None:
+    """Answer on the port of `cds serve`, which starts as many of these as are set."""
+    settings = load_settings()
+    configure_logs(settings.log_level)
+    log_crashes()
+    answer_until_stopped(Service(settings), listener=listener, parent=parent)
 
 
 def worker(

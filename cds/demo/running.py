@@ -24,7 +24,8 @@ from cds.demo.screen import DemoScreen
 from cds.demo.state import DemoState
 from cds.errors import DemoError
 from cds.operating.logs import configure_logs
-from cds.operating.serving import http_server, worker_process
+from cds.operating.processes import worker_process
+from cds.operating.serving import http_server
 from cds.service import Service
 from cds.settings import PREFIX, Settings, load_settings
 

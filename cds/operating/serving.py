@@ -1,31 +1,30 @@
-"""Starting the processes of a service: API, worker at lower priority, receiver of DICOM and HL7 where a port is set."""
+"""Serving a site by HTTP: what is safe to serve, the server, and the processes that share its port."""
 
 from __future__ import annotations
 
 import contextlib
 import ipaddress
-import json
 import os
+import signal
+import socket
 import ssl
-import subprocess
-import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import uvicorn
 
 from cds.api import create_app
 from cds.errors import ConfigurationError, UnsafeToServeError
-from cds.operating.logs import logger
+from cds.operating.processes import kept, receiver_process, worker_process
 from cds.service import Service
 from cds.settings import Settings
 
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 _TLS_VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
-_RESTART_SECONDS = 1.0
-_LONGEST_RESTART_SECONDS = 30.0
-_log = logger(__name__)
+_METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+_PARENT_SECONDS = 1.0
 
 
 def is_loopback(host: str) -> bool:
@@ -82,10 +81,45 @@ def _check_safe_to_receive(settings: Settings) -> None:
 
 
 def serve_forever(service: Service) -> None:
-    """Serve until stopped, with a worker process beside."""
+    """Serve until stopped, with a worker process beside; by processes that share the port where several are set."""
     service.database.migrate()
     with worker_process(service.settings), receiver_process(service.settings):
-        http_server(service).run()
+        if service.settings.api_processes == 1:
+            http_server(service).run()
+        else:
+            _keep_answering(service)
+
+
+def _keep_answering(service: Service) -> None:
+    """Keep the processes that answer running, until SIGTERM or SIGINT; a folder holds what all of them count."""
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    settings = service.settings
+    with contextlib.ExitStack() as held:
+        bound = uvicorn.Config("", host=settings.host, port=settings.port, log_config=None).bind_socket()
+        listener = held.enter_context(bound)
+        counted = held.enter_context(tempfile.TemporaryDirectory(prefix="roentgen-metrics-"))
+        for _ in range(settings.api_processes):
+            held.enter_context(kept("api", settings, listener=listener, environment={_METRICS_FOLDER: counted}))
+        stopped.wait()
+
+
+def answer_until_stopped(service: Service, *, listener: int, parent: int) -> None:
+    """Answer on a port that another process listens on, until stopped or that process is gone.
+
+    listener  descriptor of its socket
+    parent    its process id
+    """
+    server = http_server(service)
+
+    def end_with_parent() -> None:
+        while os.getppid() == parent:
+            time.sleep(_PARENT_SECONDS)
+        server.should_exit = True
+
+    threading.Thread(target=end_with_parent, name="parent", daemon=True).start()
+    server.run(sockets=[socket.socket(fileno=listener)])
 
 
 def http_server(service: Service) -> uvicorn.Server:
@@ -121,98 +155,3 @@ def _strict_tls(settings: Settings) -> Callable[[uvicorn.Config, Callable[[], ss
         return context
 
     return make
-
-
-@contextlib.contextmanager
-def worker_process(settings: Settings) -> Iterator[None]:
-    """Keep one `cds worker` process running, started anew if it dies."""
-    with _kept("worker", settings):
-        yield
-
-
-@contextlib.contextmanager
-def receiver_process(settings: Settings) -> Iterator[None]:
-    """Keep one `cds receiver` process running where a port for DICOM or HL7 is configured."""
-    receives = settings.dicom_port is not None or settings.hl7_port is not None
-    with _kept("receiver", settings) if receives else contextlib.nullcontext():
-        yield
-
-
-@contextlib.contextmanager
-def _kept(command: str, settings: Settings) -> Iterator[None]:
-    keeper = _ProcessKeeper(command, settings)
-    keeper.start()
-    try:
-        yield
-    finally:
-        keeper.end()
-
-
-class _ProcessKeeper(threading.Thread):
-    """Starts a process of this program anew when it ends, slower each time it dies young."""
-
-    def __init__(self, command: str, settings: Settings) -> None:
-        super().__init__(name=f"{command}-keeper", daemon=True)
-        self._command = command
-        self._environment = {**os.environ, **_as_environment(settings)}
-        self._ended = threading.Event()
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def run(self) -> None:
-        pause = _RESTART_SECONDS
-        while not self._ended.is_set():
-            started = time.monotonic()
-            command = [sys.executable, "-m", "cds", self._command, "--parent", str(os.getpid())]
-            self._process = subprocess.Popen(command, env=self._environment)  # noqa: S603
-            status = self._process.wait()
-            if not self._ended.is_set():
-                lived_long = time.monotonic() - started > _LONGEST_RESTART_SECONDS
-                pause = _RESTART_SECONDS if lived_long else min(2 * pause, _LONGEST_RESTART_SECONDS)
-                _log.error(f"{self._command} ended, starting it anew", code=status)
-                self._ended.wait(pause)
-
-    def end(self) -> None:
-        self._ended.set()
-        if self._process is not None and self._process.poll() is None:
-            self._process.terminate()
-            try:
-                self._process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-        self.join(timeout=5)
-
-
-def _as_environment(settings: Settings) -> dict[str, str]:
-    """Return what a child needs to find the same store, whatever its settings file says."""
-    return {
-        "CDS_DATA_DIR": str(settings.data_dir.resolve()),
-        "CDS_INFERENCE_THREADS": str(settings.inference_threads),
-        "CDS_LOG_LEVEL": settings.log_level,
-        "CDS_WORKER_NICENESS": str(settings.worker_niceness),
-        "CDS_TIMEZONE": settings.timezone,
-        "CDS_PREVALENCE": json.dumps(settings.prevalence),
-        "CDS_FINDING_GATES": json.dumps(settings.finding_gates),
-        "CDS_MAX_BODY_MB": str(settings.max_body_mb),
-        **_dicom_environment(settings),
-        **_encryption(settings),
-        **({"CDS_DATABASE_URL": settings.database_url} if settings.database_url else {}),
-        **({"CDS_CONFIG_DIR": str(settings.config_dir.resolve())} if settings.config_dir else {}),
-    }
-
-
-def _dicom_environment(settings: Settings) -> dict[str, str]:
-    values = {
-        name: getattr(settings, name) for name in Settings.model_fields if name.startswith(("dicom_", "hl7_", "tls_"))
-    }
-    return {
-        f"CDS_{name.upper()}": json.dumps(value) if isinstance(value, tuple) else str(value)
-        for name, value in values.items()
-        if value is not None
-    }
-
-
-def _encryption(settings: Settings) -> dict[str, str]:
-    if settings.encryption_key_file is not None:
-        return {"CDS_ENCRYPTION_KEY_FILE": str(settings.encryption_key_file.resolve())}
-    key = settings.encryption_key
-    return {"CDS_ENCRYPTION_KEY": key.get_secret_value()} if key is not None else {}

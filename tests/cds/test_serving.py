@@ -13,8 +13,9 @@ import pytest
 from pydantic import SecretStr
 
 from cds.errors import ConfigurationError, UnsafeToServeError
-from cds.operating import serving
-from cds.operating.serving import check_safe_to_serve, is_loopback, worker_process
+from cds.operating import processes
+from cds.operating.processes import worker_process
+from cds.operating.serving import check_safe_to_serve, is_loopback
 from cds.settings import Settings, load_settings
 
 OPEN = "0.0.0.0"  # noqa: S104 - what must be refused
@@ -79,7 +80,7 @@ def test_the_worker_has_the_settings_of_the_service(tmp_path: Path, monkeypatch:
     )
     for name in [name for name in os.environ if name.upper().startswith("CDS_")]:
         monkeypatch.delenv(name)
-    for name, value in serving._as_environment(settings).items():
+    for name, value in processes._as_environment(settings).items():
         monkeypatch.setenv(name, value)
     assert load_settings() == settings
 
@@ -87,19 +88,20 @@ def test_the_worker_has_the_settings_of_the_service(tmp_path: Path, monkeypatch:
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
     """Put a sleeping process in place of each worker, and return those that were started."""
-    processes: list[subprocess.Popen[bytes]] = []
+    begun: list[subprocess.Popen[bytes]] = []
     popen = subprocess.Popen
 
-    def sleeper(command: list[str], env: dict[str, str]) -> subprocess.Popen[bytes]:
+    def sleeper(command: list[str], env: dict[str, str], pass_fds: tuple[int, ...]) -> subprocess.Popen[bytes]:
         assert command[1:] == ["-m", "cds", "worker", "--parent", str(os.getpid())]
         assert env["CDS_DATA_DIR"]
-        processes.append(popen([sys.executable, "-c", "import time; time.sleep(60)"]))
-        return processes[-1]
+        assert pass_fds == ()
+        begun.append(popen([sys.executable, "-c", "import time; time.sleep(60)"]))
+        return begun[-1]
 
-    monkeypatch.setattr(serving.subprocess, "Popen", sleeper)
-    monkeypatch.setattr(serving, "_RESTART_SECONDS", 0.01)
-    monkeypatch.setattr(serving, "_LONGEST_RESTART_SECONDS", 0.04)
-    return processes
+    monkeypatch.setattr(processes.subprocess, "Popen", sleeper)
+    monkeypatch.setattr(processes, "_RESTART_SECONDS", 0.01)
+    monkeypatch.setattr(processes, "_LONGEST_RESTART_SECONDS", 0.04)
+    return begun
 
 
 def _wait_for(count: int, processes: list[subprocess.Popen[bytes]]) -> None:

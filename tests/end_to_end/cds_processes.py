@@ -94,15 +94,17 @@ class Served:
     def log(self) -> str:
         return (self.folder / "log.jsonl").read_text()
 
-    def worker(self) -> int:
-        """Return the process id of its worker."""
+    def children(self, verb: str, count: int = 1) -> list[int]:
+        """Return the process ids of its `cds VERB`, once there are so many."""
         assert self.process is not None
-        children = Path(f"/proc/{self.process.pid}/task")
-        return int(
-            wait_for(
-                lambda: " ".join(file.read_text() for file in children.glob("*/children")).split(), "the worker process"
-            )[0]
-        )
+        tasks = Path(f"/proc/{self.process.pid}/task")
+
+        def found() -> list[int] | None:
+            numbers = " ".join(file.read_text() for file in tasks.glob("*/children")).split()
+            running = [n for n in numbers if f"\0cds\0{verb}\0" in Path(f"/proc/{n}/cmdline").read_text()]
+            return [int(n) for n in running] if len(running) == count else None
+
+        return wait_for(found, f"{count} processes of `cds {verb}`")  # type: ignore[no-any-return]
 
     def kill(self) -> None:
         """Kill service and worker at once, as a power cut does."""

@@ -191,7 +191,7 @@ def test_a_kill_between_acknowledgement_and_result_leaves_exactly_one_result(
 ) -> None:
     film = film_of(DemoState.of(tmp_path / "demo"))
     with served(tmp_path) as running:
-        worker = running.worker()
+        (worker,) = running.children("worker")
         with running.client() as client:
             film_id = send_film(client, film)
         time.sleep(after_seconds)
@@ -207,3 +207,30 @@ def test_a_kill_between_acknowledgement_and_result_leaves_exactly_one_result(
         assert store.execute("select count(*) from film").fetchone() == (1,)
         assert store.execute("select count(*) from imaging_result").fetchone() == (1,)
         assert store.execute("select state, count(*) from job group by state").fetchall() == [("done", 1)]
+
+
+def counted(client: httpx.Client, route: str) -> float:
+    """Return how often the service says that a route was asked."""
+    lines = [line for line in client.get("/metrics").text.splitlines() if line.startswith("cds_requests_total{")]
+    return sum(float(line.rpartition(" ")[2]) for line in lines if f'route="{route}"' in line)
+
+
+def test_processes_that_share_a_port_count_together_and_outlive_each_other_but_not_the_service(tmp_path: Path) -> None:
+    with served(tmp_path, api_processes=2) as running:
+        both = running.children("api", 2)
+        with running.client() as client:
+            before = counted(client, "/api/v1/scores")
+        for _ in range(12):
+            with running.client() as client:  # a connection of its own: whichever process is free takes it
+                assert client.get("/api/v1/scores").is_success
+        with running.client() as client:
+            assert counted(client, "/api/v1/scores") == before + 12
+        os.kill(both[0], signal.SIGKILL)
+        for _ in range(12):
+            wait_for(lambda: httpx.get(f"{running.address}/health/ready").is_success, "the other process")
+        again = running.children("api", 2)
+        assert both[0] not in again
+        assert running.process is not None
+        running.process.kill()
+        for process in again:
+            wait_for(lambda number=process: not Path(f"/proc/{number}").exists(), "the end of the processes")

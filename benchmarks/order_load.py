@@ -3,12 +3,12 @@
     python benchmarks/order_load.py [--rate 50] [--seconds 60] [--patients 100000] [--films 20000]
         [--healthchain PYTHON] [--json]
 
-The server is a process of its own, as `cds serve` starts it, on an encrypted data folder that holds `--patients` cases
-and `--films` films with results; a worker takes the films that arrive, one a second. The calls of order_sign.py (200
-resources of prefetch, ES384 tokens, each good once) leave this process on a fixed schedule, whether or not those before
-them are answered, and the time of a call counts from its place in the schedule: a stall is not hidden. With
-`--healthchain`, the python of an environment that has healthchain, its trivial card is called in the same run, 8 calls
-in flight.
+The server is `cds serve` with its processes, on an encrypted data folder that holds `--patients` cases and `--films`
+films with results; its worker takes the films that arrive, one a second. The calls of order_sign.py (200 resources of
+prefetch, ES384 tokens, each good once), for 200 patients with films in turn, leave this process on a fixed schedule,
+whether or not those before them are answered, and the time of a call counts from its place in the schedule: a stall is
+not hidden. With `--healthchain`, the python of an environment that has healthchain, its trivial card is called in the
+same run, 8 calls in flight.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ from fusion import Assessment
 ISSUER = "https://ehr.benchmark"
 KEY = secrets.token_urlsafe(24)
 BATCH = 5000
+CALLED = 200
 
 Json = dict[str, Any]
 
@@ -98,12 +99,12 @@ def signed(key: ECKey, base: str) -> dict[str, str]:
 
 async def load(base: str, key: ECKey, *, rate: float, seconds: float) -> Json:
     """Return the times of calls that leave on schedule, with a film a second beside them."""
-    body = json.dumps(call()).encode()
+    bodies = [json.dumps(call(number)).encode() for number in range(CALLED)]
     milliseconds: list[float] = []
     errors: dict[str, int] = {}
     limits = httpx.Limits(max_connections=200, max_keepalive_connections=200)
     async with httpx.AsyncClient(base_url=base, timeout=30, limits=limits) as client:
-        for _ in range(20):
+        for body in bodies:
             (await client.post(PATH, content=body, headers=signed(key, base))).raise_for_status()
         begun = time.perf_counter()
 
@@ -111,7 +112,7 @@ async def load(base: str, key: ECKey, *, rate: float, seconds: float) -> Json:
             due = begun + number / rate
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
             try:
-                answer = await client.post(PATH, content=body, headers=signed(key, base))
+                answer = await client.post(PATH, content=bodies[number % CALLED], headers=signed(key, base))
                 problem = None if answer.is_success else str(answer.status_code)
             except httpx.HTTPError as error:
                 problem = type(error).__name__

@@ -96,13 +96,17 @@ def report_header() -> ReportHeader:
     )
 
 
-def call() -> Json:
-    """Return an order-sign call with a CT with contrast and 200 resources of prefetch, the Patient among them."""
-    subject = {"reference": "Patient/p1"}
+def call(number: int = 0) -> Json:
+    """Return an order-sign call with a CT with contrast and 200 resources of prefetch, the Patient among them.
+
+    number  of the patient; the one with the report is 0
+    """
+    patient_id = f"p{number}"
+    subject = {"reference": f"Patient/{patient_id}"}
     patient = {
         "resourceType": "Patient",
-        "id": "p1",
-        "identifier": [{"system": SYSTEM, "value": "MRN-0"}],
+        "id": patient_id,
+        "identifier": [{"system": SYSTEM, "value": f"MRN-{number}"}],
         "birthDate": "1961-04-02",
         "gender": "female",
     }
@@ -146,7 +150,7 @@ def call() -> Json:
         "encounter": None,
     }
     drafts = {"resourceType": "Bundle", "entry": [{"resource": draft}]}
-    context = {"userId": "Practitioner/a", "patientId": "p1", "encounterId": "e1", "draftOrders": drafts}
+    context = {"userId": "Practitioner/a", "patientId": patient_id, "encounterId": f"e{number}", "draftOrders": drafts}
     return {"hook": "order-sign", "hookInstance": str(uuid.uuid4()), "context": context, "prefetch": prefetch}
 
 

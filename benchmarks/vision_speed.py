@@ -9,7 +9,8 @@
 film in turn; weights are those of ImageNet with heads drawn at random, since a model folder holds no torch weights. The
 packaged model is timed beside them. `batches` times the paediatric model with several films at a time. `folder` and
 `memory` analyse files as `cds analyze` does; without DIR they are copies of the JPEG 2000 film of 1955 x 1841 in
-pydicom-data. `memory` reads the resident memory after every 50 films and gives its slope over the last four fifths.
+pydicom-data. `memory` reads the resident memory after every 50 films, tells it on standard error, and gives its slope
+over the last four fifths.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -124,6 +126,7 @@ def memory(paths: list[Path], films: int, threads: int) -> dict[str, Any]:
     for number, _ in enumerate(analyze_files(analyzer, given, Technique(assume_adult=True)), 1):
         if number % EVERY == 0:
             seen.append((number, _resident_kib()))
+            print(f"{number} films, {seen[-1][1] / 1024:.1f} MiB", file=sys.stderr, flush=True)
     late = np.array(seen[len(seen) // 5 :], float)
     slope = float(np.polyfit(late[:, 0], late[:, 1], 1)[0])
     return {

@@ -6,6 +6,7 @@ that was cut off goes on from its checkpoints.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
@@ -13,19 +14,21 @@ from typing import Any
 
 import numpy as np
 import openvino
+from numpy.typing import NDArray
 
 from vision.anatomy import AnatomyModel, golden_shares
 from vision.anatomy_card import AnatomyCard, GoldenShares
 from vision.card import WEIGHTS, PopulationOfModel, hashes, write_card
 from vision.evaluation.anatomy import Shares, anatomy_figures, unseen_figures
 from vision.evaluation.outlines import SOURCES, OutlinedFilms, outlined_films
+from vision.evaluation.unseen import read_film
 from vision.prepare import Preparation, golden_film, prepared
 from vision.training.anatomy_network import AnatomyNetwork, ExportedAnatomy
 from vision.training.anatomy_train import AnatomyRecipe, load_fold, outline_set, train_fold
 from vision.training.cards import JSRT, SHENZHEN, research_licence
 from vision.training.export import converted
 from vision.training.folds import Progress, Say, StepProgress, train_folds
-from vision.training.quantise import int8_weights
+from vision.training.quantise import int8_arithmetic, int8_weights
 from vision.training.schedule import checkpoint_of
 
 VERSION = "1.0.0"
@@ -33,6 +36,8 @@ GOLDEN_SIDE = 512
 ALONE = {"jsrt": ("shenzhen", 4.0), "shenzhen": ("jsrt", 0.9)}
 """Of a network trained on one hospital: the hospital it is measured on, and how often a film is shown per epoch."""
 EPOCHS_ALONE = 12
+OBSERVED = 64
+"""Films, about, by which the ranges of int8 arithmetic are chosen."""
 LUNG_MASKS = {
     "name": "Shenzhen, outlines of the lungs on 550 films",
     "licence": "CC BY-NC-SA 4.0",
@@ -107,7 +112,7 @@ def finish(
     """Export the folds that are trained, measure them out of fold, and write the card; returns it, verified."""
     say("exporting")
     trained = takewhile(lambda fold: checkpoint_of(checkpoints, fold).is_file(), range(recipe.folds))
-    compiled = export([load_fold(checkpoints, fold) for fold in trained], recipe.size, out)
+    compiled = export([load_fold(checkpoints, fold) for fold in trained], recipe.size, out, _inputs(films, recipe))
     card = _draft(recipe, out, compiled)
     say("measuring films by the member that has not seen them")
     figures = unseen_figures(AnatomyModel(card, compiled), films)
@@ -116,14 +121,26 @@ def finish(
     return AnatomyModel.load(out, threads=1).card
 
 
-def export(members: list[AnatomyNetwork], size: int, out: Path) -> openvino.CompiledModel:
-    """Write model.xml and model.bin of an ensemble, the large weights as int8, and return it as it is served."""
+def export(
+    members: list[AnatomyNetwork], size: int, out: Path, inputs: Iterable[NDArray[np.float32]]
+) -> openvino.CompiledModel:
+    """Write model.xml and model.bin of an ensemble, and return it as it is served.
+
+    inputs  of some films, by which large convolutions are made to run in int8
+    """
     out.mkdir(parents=True, exist_ok=True)
     model = converted(ExportedAnatomy(members), [1, 3, size, size])
     model.output(0).get_tensor().set_names({"shares"})
     int8_weights(model)
+    int8_arithmetic(model, inputs)
     openvino.save_model(model, out / WEIGHTS[0], compress_to_fp16=True)
     return openvino.Core().compile_model(out / WEIGHTS[0], "CPU", {"INFERENCE_NUM_THREADS": 1})
+
+
+def _inputs(films: OutlinedFilms, recipe: AnatomyRecipe) -> Iterator[NDArray[np.float32]]:
+    """Yield what some films, evenly chosen, are to networks."""
+    for path in films.images[:: max(1, len(films.images) // OBSERVED)]:
+        yield prepared(read_film(path), Preparation(size=recipe.size))[None]
 
 
 def _transfer(

@@ -14,6 +14,9 @@ STRUCTURES = 4
 _QUARTER, _EIGHTH, _SIXTEENTH = 3, 5, 11
 """Blocks of the backbone after which its features are a quarter, an eighth and a sixteenth of the input's side."""
 
+_NAMES_WHEN_MIRRORED = [0, 2, 1, 3]
+"""The lungs are named by the side of the picture, so they change places."""
+
 
 class FixedEncoder(nn.Module):  # type: ignore[misc]
     """The stem and the first blocks with their ImageNet weights, never trained and shared by an ensemble.
@@ -70,9 +73,9 @@ class AnatomyNetwork(nn.Module):  # type: ignore[misc]
 
 
 class ExportedAnatomy(nn.Module):  # type: ignore[misc]
-    """Several trained networks as one, over the fixed layers that they share.
+    """Several trained networks as one, over the fixed layers that they share; each sees the mirrored film as well.
 
-    forward: images [N, 3, H, W] -> shares [N, M, STRUCTURES, H/2, W/2] of each member, adding up to 1
+    forward: images [1, 3, H, W] -> shares [1, M, STRUCTURES, H/2, W/2] of each member, adding up to 1
     """
 
     def __init__(self, members: Sequence[AnatomyNetwork]) -> None:
@@ -81,8 +84,9 @@ class ExportedAnatomy(nn.Module):  # type: ignore[misc]
         self.members = nn.ModuleList(members)
 
     def forward(self, images: Tensor) -> Tensor:
-        early = self.early(images)
-        return torch.stack([member.outline(*early).softmax(1) for member in self.members], 1)
+        early = self.early(torch.cat([images, images.flip(-1)]))
+        shares = torch.stack([member.outline(*early).softmax(1) for member in self.members], 1)
+        return (shares[:1] + shares[1:, :, _NAMES_WHEN_MIRRORED].flip(-1)) / 2
 
 
 def _layer(given: int, made: int, width: int) -> nn.Sequential:

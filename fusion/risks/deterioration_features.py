@@ -40,7 +40,7 @@ def stacked(columns: Mapping[str, Array], names: Sequence[str]) -> npt.NDArray[n
 
 def feature_columns(stays: Stays) -> dict[str, Array]:
     """Return each feature as (stays,), always the same ones in the same order."""
-    series = dict(_with_derived(stays.series))
+    series = dict(with_derived(stays.series))
     columns: dict[str, Array] = {}
     end = stays.end
     columns["Stay.hours"] = end / _HOUR
@@ -59,7 +59,8 @@ def feature_columns(stays: Stays) -> dict[str, Array]:
     return columns
 
 
-def _with_derived(measured: Mapping[str, Rows]) -> Iterator[tuple[str, Rows]]:
+def with_derived(measured: Mapping[str, Rows]) -> Iterator[tuple[str, Rows]]:
+    """Yield the measured series by name, then those formed from them."""
     yield from measured.items()
     merged = {
         "SBP": _merged(measured["SysABP"], measured["NISysABP"]),

@@ -18,20 +18,20 @@ from fusion.risks.deterioration import NAME, DeteriorationModel, Stage
 from fusion.risks.events import DESCRIPTORS, SERIES, Array
 from fusion.training.checkpoints import Checkpoints, fingerprint
 from fusion.training.deterioration import (
+    WHOLE,
     Copies,
     Ints,
     Recipe,
     Say,
     calibrated_out_of_fold,
     calibrations,
-    fit_stage,
+    fit_stages,
     out_of_fold,
     save_stages,
     stage_for,
 )
 
 VERSION = "1.0.0"
-FULL = View(48)
 _ICU = {1: "coronary", 2: "cardiac surgery", 3: "medical", 4: "surgical"}
 _LICENCE = """Weights trained on the PhysioNet/Computing in Cardiology Challenge 2012 data (sets {sets}).
 
@@ -84,7 +84,7 @@ def train_deterioration(
     entries = save_stages(stages, out)
     set_names = ", ".join(cohort.name for cohort in cohorts)
     (out / "LICENSE").write_text(_LICENCE.format(sets=set_names), "utf-8")
-    full = calibrated_out_of_fold(chosen, raw, outcome)[FULL]
+    full = calibrated_out_of_fold(chosen, raw, outcome)[WHOLE]
     card = ModelCard(
         id=NAME,
         version=VERSION,
@@ -124,11 +124,11 @@ def _values(cohorts: Sequence[Cohort]) -> Iterator[Array]:
 
 
 def _fitted(recipe: Recipe, copies: Copies, outcome: Ints, rows: Ints, raw: dict[View, Array]) -> list[Stage]:
-    stages = []
-    for stage, (slope, intercept) in zip(recipe.stages, calibrations(recipe, raw, outcome[rows]), strict=True):
-        boosters = fit_stage(stage, copies, outcome, rows, recipe.seed)
-        stages.append(Stage(stage.from_hours, Boosters(boosters, slope, intercept)))
-    return stages
+    fitted = zip(fit_stages(recipe, copies, outcome, rows), calibrations(recipe, raw, outcome[rows]), strict=True)
+    return [
+        Stage(stage.from_hours, Boosters(boosters, slope, intercept))
+        for stage, (boosters, (slope, intercept)) in zip(recipe.stages, fitted, strict=True)
+    ]
 
 
 def _transferred(

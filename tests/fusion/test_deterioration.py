@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,21 +16,24 @@ from fusion import read_patient
 from fusion.errors import EventsError, ModelError, ModelVerificationError
 from fusion.evaluation import evaluate_deterioration
 from fusion.evaluation.deterioration import View
+from fusion.evaluation.stays import read_cohorts
 from fusion.facts import Encounter, Observation, Patient
 from fusion.risks import DeteriorationModel, RiskModels, predict_deterioration
+from fusion.risks.boosters import Boosters
 from fusion.risks.events import stays_of
 from fusion.risks.intensive_care import events_of, in_words, observed
-from fusion.training.deterioration import Recipe, StageRecipe
+from fusion.training.deterioration import Copies, Recipe, StageRecipe, fit_stage, fit_stages
 from fusion.training.deterioration_card import train_deterioration
 
 AT = datetime(2026, 3, 2, 12, tzinfo=UTC)
 STAYS = 160
 SMALL = Recipe(
     stages=(
-        StageRecipe(0, {View(6): 1.0}, {"shallow": 25}),
+        StageRecipe(0, {View(6): 1.0}, {"shallow": 25}, taught=0.7),
         StageRecipe(30, {View(48): 1.0}, {"shallow": 25}),
     ),
     folds=2,
+    teachers=2,
 )
 
 
@@ -101,6 +105,28 @@ def test_what_decides_is_learned_and_the_card_says_what_was_measured(trained: tu
     assert others["low"] < others["value"] < others["high"]
     assert set(card.subgroups) >= {"women", "men", "80 and over"}
     assert (models / "deterioration" / "LICENSE").read_text("utf-8").startswith("Weights trained on")
+
+
+def test_who_teaches_of_a_stay_has_not_seen_it_nor_any_stay_that_is_left_out(
+    trained: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies = Copies(read_cohorts(trained[0]))
+    outcome, rows = copies.outcome, np.arange(0, len(copies.outcome), 2)
+    calls: list[tuple[Any, Any]] = []
+
+    def watched(recipe: Any, copies: Any, target: Any, rows: Any, seed: int) -> Any:
+        calls.append((rows, target))
+        return fit_stage(recipe, copies, target, rows, seed)
+
+    monkeypatch.setattr("fusion.training.deterioration.fit_stage", watched)
+    fit_stages(SMALL, copies, outcome, rows)
+    (first, _), (second, _), (_, target), (_, last) = calls
+    assert sorted([*first, *second]) == rows.tolist()
+    assert np.isnan(target[1::2]).all()
+    by_second = Boosters(fit_stage(SMALL.stages[1], copies, outcome, second, SMALL.seed), 1.0, 0.0)
+    told = by_second.probability(copies.at(View(48)).iloc[first])
+    assert target[first] == pytest.approx(0.7 * told + 0.3 * outcome[first])
+    assert last[rows].tolist() == outcome[rows].tolist()
 
 
 def test_a_stay_is_predicted_the_same_alone_and_among_others(trained: tuple[Path, Path]) -> None:
@@ -234,7 +260,8 @@ def test_what_an_intensive_care_chart_holds_reaches_the_model_from_fhir() -> Non
     start = AT - timedelta(hours=5)
     events = events_of(patient, start, AT, observed(patient, start, AT))
     found = {row.parameter: (row.minute, row.value) for row in events.itertuples() if row.parameter != "Age"}
-    assert found == {name: (240.0, pytest.approx(value)) for _, _, _, name, value in charted}
+    expected: dict[Any, Any] = {name: (240.0, pytest.approx(value)) for _, _, _, name, value in charted}
+    assert found == expected
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,25 @@
 """Whatever a hook or a feedback carries: never a 5xx, and no word of it in an error.
 
-A sample runs with the others; `make soak` runs 40,000 cases.
+A sample runs with the others, in this process. `make soak` sends 100,000 cases to a service in a process of its own,
+which may neither hang nor grow.
 """
 
 from __future__ import annotations
 
 import copy
+import gc
+import resource
+import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import schemathesis
 from fastapi.testclient import TestClient
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from cds.api import create_app
@@ -21,9 +27,11 @@ from cds.service import Service
 from cds.settings import Settings
 from fusion import compile_rules
 from tests.cds.hooks.builders import RULES, bundle, call, kidney_failure, patient, plant_film, plant_report
+from tests.end_to_end.cds_processes import start_bare
 
 PLANTED = "PLANTED-4711"
-SAMPLE, SOAK = 40, 40_000
+SAMPLE, RUN, SOAK = 40, 1_000, 100_000
+LEAK_MB = 100
 _UNHURRIED = {"deadline": None, "suppress_health_check": list(HealthCheck), "phases": [Phase.generate]}
 
 
@@ -92,7 +100,7 @@ def _change(request: Any, draw: st.DrawFn) -> None:
         return
 
 
-def _call(client: TestClient, case: tuple[str, Any]) -> None:
+def _call(client: httpx.Client | TestClient, case: tuple[str, Any]) -> None:
     service_id, request = case
     answer = client.post(f"/cds-services/{service_id}", json=request)
     assert answer.status_code in (200, 400, 412, 422), answer.text
@@ -104,13 +112,6 @@ def _call(client: TestClient, case: tuple[str, Any]) -> None:
 @given(case=hook_requests())
 @settings(max_examples=SAMPLE, **_UNHURRIED)
 def test_no_hook_request_ends_in_an_error_of_ours(client: TestClient, case: tuple[str, Any]) -> None:
-    _call(client, case)
-
-
-@pytest.mark.soak
-@given(case=hook_requests())
-@settings(max_examples=SOAK, **_UNHURRIED)
-def test_no_hook_request_ends_in_an_error_of_ours_in_the_long_run(client: TestClient, case: tuple[str, Any]) -> None:
     _call(client, case)
 
 
@@ -134,29 +135,77 @@ BINARY = {("post", "/api/v1/studies"), ("post", "/dicom-web/studies"), ("post", 
 """Bodies that schemathesis cannot write; tests of the arrivals fuzz them."""
 
 
-def _fuzz_operations(service: Service, client: TestClient, examples: int) -> None:
-    described = schemathesis.openapi.from_asgi("/openapi.json", client.app)
-    operations = [found.ok() for found in described.get_all_operations()]
-    for operation in operations:
-        if (operation.method, operation.path) in BINARY:
-            continue
+def _strategies(schema: Any) -> list[Any]:
+    """Return what makes requests of each operation that an OpenAPI description names, by its address."""
+    operations = sorted((found.ok() for found in schema.get_all_operations()), key=lambda each: str(each.path))
+    return [each.as_strategy() for each in operations if (each.method, each.path) not in BINARY]
 
-        @given(case=operation.as_strategy())
-        @settings(max_examples=examples, **_UNHURRIED)
+
+def _send(client: httpx.Client | TestClient, case: Any) -> None:
+    prepared = case.as_transport_kwargs(base_url=str(client.base_url))
+    answer = client.request(**{name: part for name, part in prepared.items() if name != "cookies"})
+    assert answer.status_code < 500, f"{case.method} {case.path}: {answer.status_code}"
+
+
+def test_no_request_by_the_description_ends_in_an_error_of_ours(client: TestClient) -> None:
+    for strategy in _strategies(schemathesis.openapi.from_asgi("/openapi.json", client.app)):
+
+        @given(case=strategy)
+        @settings(max_examples=2, **_UNHURRIED)
         def no_error_of_ours(case: Any) -> None:
-            prepared = case.as_transport_kwargs(base_url="http://testserver")
-            answer = client.request(**{name: part for name, part in prepared.items() if name != "cookies"})
-            assert answer.status_code < 500, f"{case.method} {case.path}: {answer.status_code}"
+            _send(client, case)
 
         no_error_of_ours()
 
 
-def test_no_request_by_the_description_ends_in_an_error_of_ours(service: Service, client: TestClient) -> None:
-    _fuzz_operations(service, client, 2)
+class Soak:
+    """Sends cases to a service in another process, and watches its memory.
+
+    Cases come in runs of a thousand, each with a seed of its own: what hypothesis remembers goes with the run.
+    """
+
+    def __init__(self, client: httpx.Client, process: int) -> None:
+        self._client = client
+        self._memory = Path(f"/proc/{process}/statm")
+        self.sent, self.seed = 0, 0
+        self.megabytes: list[int] = []
+
+    def run(self, strategy: Any, check: Callable[[Any, Any], None]) -> None:
+        """Send up to a thousand cases."""
+        self.seed += 1
+
+        @seed(self.seed)
+        @given(case=strategy)
+        @settings(max_examples=min(RUN, SOAK - self.sent), database=None, **_UNHURRIED)
+        def send(case: Any) -> None:
+            self.sent += 1
+            check(self._client, case)
+
+        send()
+        gc.collect()
+        self.megabytes.append(int(self._memory.read_text().split()[1]) * resource.getpagesize() // 2**20)
+        sys.stderr.write(f"{self.sent} cases, the service has {self.megabytes[-1]} MB\n")
 
 
 @pytest.mark.soak
-def test_no_request_by_the_description_ends_in_an_error_of_ours_in_the_long_run(
-    service: Service, client: TestClient
+def test_no_case_of_a_long_run_ends_in_an_error_of_ours_nor_does_the_service_hang_or_grow(
+    tmp_path: Path, free_port: int
 ) -> None:
-    _fuzz_operations(service, client, 1300)
+    made = Service(Settings(data_dir=tmp_path / "data"))
+    made.database.migrate()
+    plant_film(made)
+    plant_report(made)
+    made.close()
+    with start_bare(free_port, data_dir=tmp_path / "data") as process:
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{free_port}", timeout=60) as client:
+                soak = Soak(client, process.pid)
+                for strategy in _strategies(schemathesis.openapi.from_url(f"{client.base_url}/openapi.json")):
+                    soak.run(strategy, _send)
+                described = len(soak.megabytes)
+                while soak.sent < SOAK:
+                    soak.run(hook_requests(), _call)
+        finally:
+            process.kill()
+    of_hooks = soak.megabytes[described:]
+    assert max(of_hooks[-5:]) < max(of_hooks[:5]) + LEAK_MB

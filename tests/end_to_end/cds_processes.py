@@ -18,6 +18,15 @@ import httpx
 
 KEY = "a-key-of-the-tests-01"
 PATIENCE_SECONDS = 300.0
+_BARE = """
+import uvicorn
+from cds.api import create_app
+from cds.service import Service
+from cds.settings import load_settings
+service = Service(load_settings())
+service.database.migrate()
+uvicorn.run(create_app(service), port=service.settings.port, log_config=None, lifespan="off")
+"""
 
 
 def free_port() -> int:
@@ -62,6 +71,23 @@ def run_demo_once(folder: Path) -> DemoRun:
         command, env=environment(), capture_output=True, text=True, timeout=2 * PATIENCE_SECONDS, check=False
     )
     return DemoRun(folder, done.returncode, done.stdout, done.stderr)
+
+
+def start_bare(port: int, *prefix: str, **settings: Any) -> subprocess.Popen[bytes]:
+    """Start the service alone, without a worker and with nothing loaded before it is asked for; it is not throttled.
+
+    prefix  what its process is started with
+    """
+    told = {"port": port, "log_level": "error", "requests_per_second": 10_000, "requests_burst": 10_000, **settings}
+    command = [*prefix, sys.executable, "-c", _BARE]
+    process = subprocess.Popen(command, env=environment(**told), stdout=subprocess.DEVNULL)
+
+    def lives() -> bool:
+        assert process.poll() is None, "the service ended by itself"
+        return httpx.get(f"http://127.0.0.1:{port}/health/live").is_success
+
+    wait_for(lives, "the service")
+    return process
 
 
 @dataclass

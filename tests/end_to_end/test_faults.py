@@ -12,7 +12,6 @@ import secrets
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 import uuid
@@ -33,22 +32,13 @@ from cds.settings import Settings
 from cds.store.tables import FeedbackRow, FilmRow, JobRow
 from tests.cds.hooks.builders import risky_order_call
 from tests.cds.hooks.ehr import BASE, Ehr
-from tests.end_to_end.cds_processes import KEY, environment, free_port, wait_for
+from tests.end_to_end.cds_processes import KEY, free_port, start_bare, wait_for
 from tests.end_to_end.test_receiving import film
 
 ADVISOR = "/cds-services/imaging-order-advisor"
 FEEDBACK = f"{ADVISOR}/feedback"
 FILMS = "/api/v1/studies"
 TRAILED = {path: f"POST {path}".replace("imaging-order-advisor", "{service_id}") for path in (ADVISOR, FEEDBACK, FILMS)}
-_SERVER = """
-import uvicorn
-from cds.api import create_app
-from cds.service import Service
-from cds.settings import load_settings
-service = Service(load_settings())
-service.database.migrate()
-uvicorn.run(create_app(service), port=service.settings.port, log_config=None, lifespan="off")
-"""
 
 
 @dataclass
@@ -69,21 +59,12 @@ class Site:
 
     @property
     def settings(self) -> dict[str, Any]:
-        return {"data_dir": self.data, "encryption_key_file": self.key, "public_url": BASE, "log_level": "error"}
+        return {"data_dir": self.data, "encryption_key_file": self.key, "public_url": BASE}
 
     def start(self) -> None:
-        told = {**self.settings, "port": self.port, "api_keys": json.dumps({"tests": KEY})}
-        told["jwt_issuers"] = json.dumps({self.ehr.issuer: str(self.ehr.keys_file)})
-        told |= {"requests_per_second": 10_000, "requests_burst": 10_000}
-        command = [*self.prefix, sys.executable, "-c", _SERVER]
-        self.process = subprocess.Popen(command, env=environment(**told), stdout=subprocess.DEVNULL)
-        wait_for(self._answers, "the service")
-
-    def _answers(self) -> bool:
-        assert self.process is not None
-        assert self.process.poll() is None, "the service ended by itself"
-        with self.client() as client:
-            return client.get("/health/live").is_success
+        keys, issuers = {"tests": KEY}, {self.ehr.issuer: str(self.ehr.keys_file)}
+        told = {**self.settings, "api_keys": json.dumps(keys), "jwt_issuers": json.dumps(issuers)}
+        self.process = start_bare(self.port, *self.prefix, **told)
 
     def kill(self) -> None:
         if self.process is not None:

@@ -126,6 +126,7 @@ class TestFigures:
         scores = cross_fitted(some)
         rates = at_cut_off(some, scores, balanced_cut_off(some.outcome, scores))
         assert rates["sensitivity"]["value"] == pytest.approx(rates["specificity"]["value"], abs=0.01)
+        assert rates["accuracy"]["value"] == pytest.approx(rates["sensitivity"]["value"], abs=0.01)
 
     def test_operating_point_is_measured_by_the_cut_off_of_other_folds(self) -> None:
         some = cases()

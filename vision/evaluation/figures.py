@@ -127,8 +127,8 @@ def specific_cut_off(outcome: NDArray[np.int64], scores: Floats) -> float:
 
 
 def operating_point(cases: Cases, scores: Floats, *, specific: bool) -> dict[str, Any]:
-    """Return the cut-off of a label and how it does: sensitivity and specificity of each fold's films by the cut-off
-    of the other folds, with 95 % intervals.
+    """Return the cut-off of a label and how it does: sensitivity, specificity and accuracy of each fold's films by the
+    cut-off of the other folds, with 95 % intervals.
 
     specific  the cut-off with a specificity of 0.9 rather than the one where sensitivity and specificity are equal
     """
@@ -151,7 +151,7 @@ def called_out_of_fold(cases: Cases, scores: Floats, *, specific: bool) -> NDArr
 
 
 def at_cut_off(cases: Cases, scores: Floats, value: float) -> dict[str, Any]:
-    """Return sensitivity and specificity at a given cut-off, with 95 % intervals."""
+    """Return sensitivity, specificity and accuracy at a given cut-off, with 95 % intervals."""
     return _rates(cases, scores >= value)
 
 
@@ -160,6 +160,7 @@ def _rates(cases: Cases, called: NDArray[np.bool_]) -> dict[str, Any]:
     return {
         "sensitivity": share_interval(called[sick], cases.patients[sick]),
         "specificity": share_interval(~called[~sick], cases.patients[~sick]),
+        "accuracy": share_interval(called == sick, cases.patients),
     }
 
 

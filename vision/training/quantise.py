@@ -41,7 +41,7 @@ def int8_weights(model: openvino.Model) -> None:
 def int8_arithmetic(model: openvino.Model, inputs: Iterable[NDArray[np.float32]]) -> None:
     """Let the convolutions with int8 weights take int8 inputs too, so that they run in int8 arithmetic.
 
-    Not those that see a single place: they cost next to nothing, and beside others OpenVINO runs them wrong.
+    Not those that see a single place: they cost next to nothing, and with them among the others the output was wrong.
 
     inputs  of the model, as when serving: what flows between its layers for them decides the ranges
     """

@@ -19,7 +19,7 @@ def audit_router(service: Service) -> APIRouter:
 
     @router.get("/events")
     def list_events(
-        after: Annotated[int, Query(ge=0)] = 0,
+        after: Annotated[int, Query(ge=0, lt=2**63)] = 0,  # what a column holds
         limit: Annotated[int, Query(ge=1, le=1000)] = 200,
         patient: Annotated[str | None, Query(max_length=600)] = None,
         since: AwareDatetime | None = None,

@@ -155,6 +155,7 @@ def test_an_auditor_reads_events_and_whether_the_chain_is_whole(client: TestClie
     assert next(event["id"] for event in of_one) == "entry-3"
     found = client.get("/api/v1/audit/verification").json()
     assert (found["problems"], found["entries"]) == ([], 5)
+    assert client.get("/api/v1/audit/events", params={"after": 2**63}).status_code == 422
 
 
 def test_the_verbs_verify_and_export(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

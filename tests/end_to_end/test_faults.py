@@ -221,6 +221,7 @@ def test_a_full_disk_refuses_and_loses_nothing_and_a_disk_with_room_again_goes_o
             for path in acknowledged:
                 send(path, number)
             number += 1
+        assert all(refused.values()), "each kind was refused at least once"
         assert {answer.status_code for answers in refused.values() for answer in answers} <= {503, 507}
         for answer in (each for answers in refused.values() for each in answers):
             of_hooks = answer.request.url.path.startswith("/cds-services")

@@ -115,7 +115,7 @@ def test_a_deflated_film_that_would_fill_the_memory_is_not_understood(listen: Li
     deflating = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
     block = deflating.compress(bytes(1 << 24)) + deflating.flush(zlib.Z_FULL_FLUSH)
     bomb = 40 * block
-    with calling(listen().port, syntaxes=[DeflatedExplicitVRLittleEndian]) as association:
+    with calling(listen(dicom_timeout_s=60.0).port, syntaxes=[DeflatedExplicitVRLittleEndian]) as association:
         assert send_bytes(association, DX, "2.25.1", bomb) == 0xC000
     assert stored(database) == []
 

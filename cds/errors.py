@@ -11,7 +11,7 @@
     ├── NotFoundError           no such film, report, patient or job
     ├── DeliveryError           a message did not arrive where it should; says whether trying again would help
     ├── NotYetError             a job is not ready to be done; says when to look again
-    ├── LaunchError             a SMART launch cannot go on; says what is wrong, for people
+    ├── AuthorizationError      a browser is not let in by an authorization server; says why, for people
     ├── SimulationError         an arrival log cannot be replayed; says which line is wrong
     ├── DemoError               the demo cannot start or cannot go on
     ├── BackupError             a file is not a backup, or a damaged one
@@ -96,8 +96,12 @@ class NotYetError(CdsError):
         self.until = until
 
 
-class LaunchError(CdsError):
-    """A SMART launch cannot go on."""
+class AuthorizationError(CdsError):
+    """A browser is not let in by an authorization server; `code` is for the log."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
 
 
 class DemoError(CdsError):

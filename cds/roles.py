@@ -27,6 +27,7 @@ _ROUTES: tuple[tuple[str, str, Permission | None], ...] = (
     (r".*", r"/api/v1/(subscriptions|events)(/.*)?", "operate"),
     (r"GET", r"/api/v1/(models|scores)", _ANYONE_WITH_A_ROLE),
     (r"GET", r"/(monitoring|tour(/.*)?)", _ANYONE_WITH_A_ROLE),
+    (r"POST", r"/signout", _ANYONE_WITH_A_ROLE),
     (r"GET", r"/opinions/.*", "opine"),
     (r"POST", r"/api/v1/opinions/.*", "opine"),
     (r"POST", r"/api/v1/(studies|reports)", "submit"),

@@ -25,6 +25,9 @@ from cds.operating.retention import Retention
 from cds.operating.vault import Vault, master_key
 from cds.outputs.webhooks import Webhooks
 from cds.settings import DATABASE_FILE, Settings
+from cds.signin.codeflow import CodeFlow
+from cds.signin.provider import SignIn
+from cds.signin.sessions import BrowserSessions
 from cds.site.codes import FindingCodes
 from cds.site.configuration import Configs
 from cds.site.gates import Gates
@@ -128,8 +131,17 @@ class Service:
                 _log.error("threshold refused", finding=row["finding"], model=row["model"], reason=row["reason"])
 
     @cached_property
+    def sessions(self) -> BrowserSessions:
+        """The browsers that were let in."""
+        return BrowserSessions(self.database, timedelta(minutes=self.settings.session_idle_minutes))
+
+    @cached_property
     def launches(self) -> SmartLaunches:
-        return SmartLaunches(self.database, self.settings)
+        return SmartLaunches(self.database, self.settings, self.sessions, CodeFlow(self.database))
+
+    @cached_property
+    def signin(self) -> SignIn:
+        return SignIn(self.database, self.settings, self.sessions, CodeFlow(self.database))
 
     @cached_property
     def webhooks(self) -> Webhooks:

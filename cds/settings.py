@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 import yaml
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 from pydantic_settings.sources import EnvSettingsSource
 
@@ -30,6 +30,7 @@ Gate = Literal["automatic", "review_first", "off"]
 _SHORTEST_KEY = 16
 _MASK = "********"
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9A-Fa-f:]+\](:[0-9]{1,5})?")
+_PROVIDER = re.compile(r"(https://[^/?#\s@]+|http://(127\.0\.0\.1|localhost)(:[0-9]{1,5})?)(/[^?#\s]*)?")
 _IN_URL = re.compile(r"(?<=://)\S*(?=@)|(?<=password=)[^&\s]*", re.IGNORECASE)
 
 
@@ -94,11 +95,30 @@ class Settings(BaseSettings):
         default=None, description="Audience of their tokens; default: CDS_PUBLIC_URL. Example: roentgen"
     )
     oidc_roles_claim: str = Field(
-        default="roles", description="Claim with the roles; dots lead inwards. Example: realm_access.roles"
+        default="roles",
+        description="Claim of tokens, ID tokens too, with the roles; dots lead inwards. Example: realm_access.roles",
     )
     oidc_roles: dict[str, Role] = Field(
         default_factory=dict,
         description='Value of that claim -> role; default: the names of the roles. Example: {"grp-rad": "radiologist"}',
+    )
+    signin_issuer: str | None = Field(
+        default=None,
+        description="OpenID provider at which people sign in to the pages. Example: https://id.hospital.example",
+    )
+    signin_client_id: str | None = Field(default=None, description="Our client id there. Example: roentgen")
+    signin_client_secret_file: Path | None = Field(
+        default=None,
+        description="File of our secret there; without it, a public client. Example: /etc/roentgen/id.secret",
+    )
+    signin_scopes: tuple[str, ...] = Field(
+        default=("profile",), description='Scopes that are asked for, beside openid. Example: ["profile", "groups"]'
+    )
+    session_hours: float = Field(
+        default=10, gt=0, le=24, description="Hours after which a person signs in anew. Example: 8"
+    )
+    session_idle_minutes: float = Field(
+        default=30, gt=0, le=480, description="Minutes without use after which a browser is out. Example: 15"
     )
     jwt_issuers: dict[str, str] = Field(
         default_factory=dict,
@@ -292,6 +312,14 @@ class Settings(BaseSettings):
         """Take only what is passed in; `load_settings` says in one line which source wins."""
         return (init_settings,)
 
+    @model_validator(mode="after")
+    def _whole_signin(self) -> Settings:
+        if (self.signin_issuer is None) != (self.signin_client_id is None):
+            raise ValueError("signin_issuer and signin_client_id go together")
+        if self.signin_issuer is not None and not _PROVIDER.fullmatch(self.signin_issuer):
+            raise ValueError("signin_issuer is an address of https, or of http on this machine, without query")
+        return self
+
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.timezone)
@@ -300,6 +328,11 @@ class Settings(BaseSettings):
     def url(self) -> str:
         """The database in use."""
         return self.database_url or f"sqlite:///{(self.data_dir / DATABASE_FILE).resolve()}"
+
+    @property
+    def is_https(self) -> bool:
+        """Whether clients reach the service by TLS."""
+        return self.base_url.startswith("https://")
 
     @property
     def base_url(self) -> str:

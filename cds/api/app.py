@@ -11,7 +11,7 @@ from fastapi import Depends, FastAPI, Response
 from fastapi.middleware.cors import CORSMiddleware
 
 from cds import __version__
-from cds.api.access import ClientAccess, client_of
+from cds.api.access import ClientAccess, signature_of, wants_page
 from cds.api.audit import audit_router
 from cds.api.dicomweb import dicomweb_router
 from cds.api.feedback import feedback_router
@@ -43,7 +43,7 @@ def create_app(service: Service) -> FastAPI:
         lifespan=_lifespan(service),
     )
     install_problem_handlers(app)
-    access = SmartAccess(service, ClientAccess(service.settings))
+    access = SmartAccess(service, ClientAccess(service.settings, service.sessions))
     repeatable = repeatable_route(service, access)
     mount_hooks(app, service)  # first: routes are tried in order, and an EHR waits for this one
     app.include_router(v1_router(service, repeatable), dependencies=[Depends(access)])
@@ -56,7 +56,7 @@ def create_app(service: Service) -> FastAPI:
     app.include_router(fhir_router(service, access))
     app.include_router(audit_router(service), dependencies=[Depends(access)])
     app.include_router(smart_router(service))
-    mount_pages(app, service, access, client_of)
+    mount_pages(app, service, access, signature_of, wants_page)
     _add_health(app, service)
     mount_metrics(app, service)
     app.add_middleware(SecureHeadersMiddleware, settings=service.settings)

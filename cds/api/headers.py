@@ -25,7 +25,7 @@ class SecureHeadersMiddleware:
             "Referrer-Policy": "no-referrer",
             "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
         }
-        if settings.base_url.startswith("https://"):
+        if settings.is_https:
             self._headers["Strict-Transport-Security"] = "max-age=31536000"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

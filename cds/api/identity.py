@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 
-from cds.api.access import client_of
+from cds.api.access import signature_of
 from cds.assessing.assessment import utc_now
 from cds.assessing.resolving import Decision, ItemKind, Unresolved, confirm_identity, decisions_on, unresolved
 from cds.audit import note_access
@@ -40,7 +40,7 @@ def identity_router(service: Service, route_class: type[APIRoute]) -> APIRouter:
                 item_id,
                 (body.system, body.value),
                 identity,
-                by=client_of(request),
+                by=signature_of(request),
                 reason=body.reason,
                 at=utc_now(),
             )

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from cds.api.access import client_of
+from cds.api.access import signature_of
 from cds.assessing.assessment import utc_now
 from cds.audit import note_access
 from cds.deidentify.remote import RemoteWords
@@ -111,7 +111,7 @@ def _add_states(router: APIRouter, service: Service) -> None:
         with service.database.writing() as session:
             film = _film(film_by_id(session, study_id))
             kind: EventKind = "read" if body.done else "reopened"
-            add_event(session, kind, film_id=film.row.id, said_by=client_of(request), at=utc_now())
+            add_event(session, kind, film_id=film.row.id, said_by=signature_of(request), at=utc_now())
         return body
 
     @router.post("/studies/{study_id}/priority", status_code=201)
@@ -124,7 +124,7 @@ def _add_states(router: APIRouter, service: Service) -> None:
                 "priority",
                 film_id=film.row.id,
                 detail=body.model_dump(),
-                said_by=client_of(request),
+                said_by=signature_of(request),
                 at=utc_now(),
             )
         return body
@@ -148,7 +148,7 @@ def _add_states(router: APIRouter, service: Service) -> None:
                 report_id=report_id,
                 finding=body.finding,
                 detail=detail,
-                said_by=client_of(request),
+                said_by=signature_of(request),
                 at=now,
             )
         return body
@@ -175,7 +175,7 @@ def _add_opinions(router: APIRouter, service: Service) -> None:
                 film.row.id,
                 words.clean(body.question),
                 report=words.clean(text) if text is not None else None,
-                by=client_of(request),
+                by=signature_of(request),
                 at=utc_now(),
             )
 
@@ -200,7 +200,7 @@ def _add_opinions(router: APIRouter, service: Service) -> None:
                 raise NotFoundError("no such question")
             if asked.reply is not None:
                 raise HTTPException(409, "the question has its answer")
-            return answer(session, opinion_id, body.reply, by=client_of(request), at=utc_now())
+            return answer(session, opinion_id, body.reply, by=signature_of(request), at=utc_now())
 
 
 def _film(film: StoredFilm | None) -> StoredFilm:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-from cds.api.access import client_of
+from cds.api.access import signature_of
 from cds.api.paging import Cursor, link_next, position_of
 from cds.assessing.assessment import utc_now
 from cds.audit import note_access
@@ -64,7 +64,7 @@ def verdicts_router(service: Service, route_class: type[APIRoute] = APIRoute) ->
                 study_id,
                 finding,
                 body.verdict,
-                said_by=client_of(request),
+                said_by=signature_of(request),
                 at=utc_now(),
                 regions=body.regions,
             )

@@ -19,7 +19,19 @@ from cds.operating.logs import logger, place_of
 from cds.oversight.triage import LEVELS
 from cds.pages.case import CasePage, CasePages
 from cds.pages.more import add_monitoring, add_opinions, add_tour
-from cds.pages.words import clock, due, duration, enhancement_words, plain, quantity, score_words, since, value_words
+from cds.pages.signin import PageAccess, add_signin
+from cds.pages.words import (
+    clock,
+    due,
+    duration,
+    enhancement_words,
+    plain,
+    quantity,
+    score_words,
+    signer,
+    since,
+    value_words,
+)
 from cds.pages.worklist import VIEWS, Row, Worklist
 from cds.service import Service
 from cds.store.ledger import subject_of
@@ -37,11 +49,13 @@ def mount_pages(
     app: FastAPI,
     service: Service,
     access: Callable[[Request], Awaitable[str]],
-    client_of: Callable[[Request], str],
+    signature_of: Callable[[Request], str],
+    wants_page: Callable[[Request], bool],
 ) -> None:
     """Add the pages to an application; every page needs `access`, the static files need none.
 
-    client_of  who a request that was let in is from
+    signature_of  who a request that was let in is from, as it stands under what they say
+    wants_page    whether a request is a person's, who is to be told what is wrong on a page
     """
     app.mount("/static", StaticFiles(directory=_FOLDER / "static"), name="static")
     show = _renderer(service)
@@ -56,11 +70,13 @@ def mount_pages(
         lambda key: names.get(key, plain(key)),
         service.settings.zone,
     )
-    _add_worklist(app, service, worklist, show, [Depends(access)])
-    _add_cases(app, service, cases, worklist, show, client_of, [Depends(access)])
-    add_monitoring(app, service, show, names, [Depends(access)])
-    add_opinions(app, service, show, [Depends(access)])
-    add_tour(app, service, show, names, [Depends(access)])
+    person = PageAccess(service, access, wants_page)
+    _add_worklist(app, service, worklist, show, [Depends(person)])
+    _add_cases(app, service, cases, worklist, show, signature_of, [Depends(person)])
+    add_monitoring(app, service, show, names, [Depends(person)])
+    add_opinions(app, service, show, [Depends(person)])
+    add_tour(app, service, show, names, [Depends(person)])
+    add_signin(app, service, show, person)
 
 
 def _add_worklist(app: FastAPI, service: Service, worklist: Worklist, show: _Show, allowed: list[Any]) -> None:
@@ -101,7 +117,7 @@ def _add_cases(
     cases: CasePages,
     worklist: Worklist,
     show: _Show,
-    client_of: Callable[[Request], str],
+    signature_of: Callable[[Request], str],
     allowed: list[Any],
 ) -> None:
     def shown(request: Request, page: CasePage | None) -> Response:
@@ -113,7 +129,7 @@ def _add_cases(
         )
         standing = None
         if page.film is not None:
-            _note_opened(service, page.film.row.id, client_of(request))
+            _note_opened(service, page.film.row.id, signature_of(request))
             with service.database.reading() as session:
                 standing, _ = worklist.priority_of(session, page.film.row, datetime.now(UTC))
         return show(request, "case.html", page=page, standing=standing, levels=LEVELS, enhancements=ENHANCEMENTS)
@@ -161,6 +177,7 @@ def _renderer(service: Service) -> _Show:
         "value": value_words,
         "score": score_words,
         "enhancement": enhancement_words,
+        "signer": signer,
     }
     templates.env.filters |= filters
     templates.env.globals |= {"due": due, "since": since, "zone": service.settings.timezone}

@@ -13,6 +13,7 @@ from fusion.assessment import ScoreResult
 _UNIT_SUFFIX = re.compile(
     r"_(percent|mmhg|mmol_l|mg_dl|mg_l|g_dl|ng_ml|ng_l|pg_ml|u_l|10e9_l|l_min|mm|cm|kg|c|feu|ddu)$"
 )
+_PROOF = re.compile(r" \(.+ at https?:.+\)$")
 _SHORT_NAMES = {
     "spo2": "SpO2",
     "pao2": "PaO2",
@@ -97,6 +98,11 @@ def value_words(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(value_words, value))
     return f"{value:.4g}" if isinstance(value, float) else plain(str(value))
+
+
+def signer(signature: str) -> str:
+    """Return the name of who said something, without what proves it: "Ann Ray" of "Ann Ray (u1 at https://id)"."""
+    return _PROOF.sub("", signature)
 
 
 def score_words(score: ScoreResult) -> str:

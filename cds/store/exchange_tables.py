@@ -103,27 +103,3 @@ class IdempotencyRow(Base):
     media_type: Mapped[str] = mapped_column(String(255))
     body: Mapped[bytes] = mapped_column(LargeBinary)
     stored_at: Mapped[datetime] = mapped_column(index=True)
-
-
-class SmartLaunchRow(Base):
-    """A SMART launch on its way; secrets of the browser are kept as their sha256."""
-
-    __tablename__ = "smart_launch"
-
-    state: Mapped[str] = mapped_column(String(64), primary_key=True)
-    browser: Mapped[str] = mapped_column(String(64))
-    issuer: Mapped[str] = mapped_column(String(2048))
-    token_endpoint: Mapped[str] = mapped_column(String(2048))
-    verifier: Mapped[str] = mapped_column(String(128))
-    begun_at: Mapped[datetime] = mapped_column(index=True)
-
-
-class SmartSessionRow(Base):
-    """Which case a browser may read after a SMART launch, and until when."""
-
-    __tablename__ = "smart_session"
-
-    token: Mapped[str] = mapped_column(String(64), primary_key=True)
-    issuer: Mapped[str] = mapped_column(String(2048))
-    case_id: Mapped[str] = mapped_column(String(36))
-    expires_at: Mapped[datetime] = mapped_column(index=True)

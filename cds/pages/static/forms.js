@@ -14,6 +14,7 @@ async function post(address, body) {
     body: JSON.stringify(body),
   });
   if (response.ok) return response.json();
+  if (response.status === 401) throw new Error("you are signed out; load the page anew");
   const problem = await response.json().catch(() => ({}));
   throw new Error(problem.detail ?? `status ${response.status}`);
 }

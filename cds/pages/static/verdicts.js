@@ -27,11 +27,11 @@ async function say(group, verdict) {
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(body),
     });
-    if (!response.ok) throw new Error(`status ${response.status}`);
+    if (!response.ok) throw new Error(response.status === 401 ? "you are signed out; load the page anew" : `status ${response.status}`);
     const kept = await response.json();
     for (const button of group.children) button.setAttribute("aria-pressed", String(button.value === kept.verdict));
     if (body.regions) keepBox(body.finding, body.regions[0]);
-    said.textContent = `${kept.said_by}, just now`;
+    said.textContent = `${kept.said_by.replace(/ \(.+ at https?:.+\)$/, "")}, just now`;
   } catch (error) {
     said.textContent = `not kept: ${error.message}`;
   }

@@ -27,8 +27,9 @@ function step(by) {
 async function renew() {
   if (document.hidden) return;
   try {
-    const headers = { Accept: "text/html", ...(etag ? { "If-None-Match": etag } : {}) };
+    const headers = etag ? { "If-None-Match": etag } : {};
     const response = await fetch(location.pathname + location.search, { headers });
+    if (response.status === 401) location.reload();
     if (!response.ok) return;
     etag = response.headers.get("ETag") ?? "";
     const fresh = new DOMParser().parseFromString(await response.text(), "text/html").getElementById("rows");

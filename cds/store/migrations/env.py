@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
+from cds.store import browser_tables as _browser_tables  # noqa: F401 - its tables belong to the metadata
 from cds.store import deidentified_tables as _deidentified_tables  # noqa: F401 - its tables belong to the metadata
 from cds.store import exchange_tables as _exchange_tables  # noqa: F401 - its tables belong to the metadata
 from cds.store import pacs_tables as _pacs_tables  # noqa: F401 - its tables belong to the metadata

@@ -210,7 +210,7 @@ def test_a_session_ends_after_an_hour(
 ) -> None:
     _back(browser, authorization.authorized(_launch(browser, authorization)))
     with service.database.writing() as session:
-        session.connection().exec_driver_sql("UPDATE smart_session SET expires_at = '2020-01-01 00:00:00.000000'")
+        session.connection().exec_driver_sql("UPDATE browser_session SET ends_at = '2020-01-01 00:00:00.000000'")
     assert browser.get(f"/cases/{case}").status_code == 401
 
 

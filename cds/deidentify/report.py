@@ -7,6 +7,7 @@ brackets. What is known of the patient is looked for everywhere; beyond it, only
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Collection
 from datetime import date, datetime
 
@@ -17,8 +18,19 @@ _MONTHS = (
     "jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|"
     "nov(?:ember)?|dec(?:ember)?"
 )
-_NAME = r"[A-Z][\w'’.-]+(?:[ ,]+(?:(?:[A-Z][\w'’-]*|de|van|von|der|la|al|bin)\b\.?)){0,4}"
-_TITLES = r"(?:Drs?|Prof(?:essor)?|Mr|Mrs|Ms|Miss|Mx|Sir|Dame|Nurse|Sister)\b\.?"
+_CAPITAL = f"[{''.join(filter(str.isupper, map(chr, range(0x250))))}]"
+_TITLE = (
+    r"(?:(?i:Drs?|Prof(?:essor)?|Mrs|Ms|Miss|Mx|Sir|Dame|Nurse|Sister)\b\.?(?:\s+(?:med|rer|nat|phil|habil)\b\.?)*|"
+    r"Mr\b\.?|MR\b\.?(?!\s+(?i:abdom|angio|brain|breast|cervical|chest|enterog|head|imag|knee|lumbar|pelvi|spine|thor)))"
+)
+_TITLES = rf"{_TITLE}(?:\s+{_TITLE})*"
+_CREDENTIALS = r"(?:M\.?D|D\.?O|Ph\.?D|MBBS|FRCR|FRCP|PA-C|RN|RT)\b\.?"
+_PARTICLES = r"(?:(?:al|bin|da|de|del|den|der|di|do|dos|du|e|el|ibn|la|le|ten|ter|van|von|y|zu)[ -]+|[dl]['’]){0,3}"
+_SHORTENED = rf"(?:(?:{_CAPITAL}\.){{0,4}}{_CAPITAL}|Chas|Geo|Jas|Jos|Md|Mohd|Muhd|Robt|St|Thos|Wm)\.(?!\w)"
+_WORD = rf"(?:{_SHORTENED}|{_PARTICLES}{_CAPITAL}[\w'’-]{{0,60}}(?:\.[\w'’-]{{1,60}}){{0,4}})"
+_NO_NAME = rf"(?!(?:AND|AT|BY|FOR|FROM|HAS|IN|IS|OF|ON|THE|VIA|WAS|WITH)\b|{_TITLE}\s|{_CREDENTIALS})"
+# A full stop ends a name unless it shortens one: what follows is the next sentence.
+_NAME = rf"{_WORD}(?:(?:[ ,]+|\s*[/&]\s*| (?:and|AND) ){_NO_NAME}{_WORD}){{0,4}}"
 _ROLES = (
     r"(?:dictated|signed|reported|read|verified|approved|transcribed|typed|interpreted|performed|requested|referred|"
     r"ordered|authenticated)\s+(?:electronically\s+)?by\b\s*:?|(?:discussed|communicated|reviewed|spoken)\s+(?:with|to)|"
@@ -36,7 +48,7 @@ _NUMBERS = re.compile(
     re.IGNORECASE,
 )
 _CONTACTS = re.compile(
-    r"[\w.+-]+@[\w-]+\.[\w.-]+|https?://\S+|(?:(?:tel|phone|fax|pager|bleep|ext|mobile)\.?\s*(?:no\.?)?\s*[:#]?\s*)"
+    r"(?<![\w.+-])[\w.+-]+@[\w-]+\.[\w.-]+|https?://\S+|(?:(?:tel|phone|fax|pager|bleep|ext|mobile)\.?\s*(?:no\.?)?\s*[:#]?\s*)"
     r"[+\d][\d ()./-]{2,}\d|\+\d[\d ()-]{7,}\d|\(?\b\d{3}\)?[-. ]\d{3}[-. ]\d{4}\b|\b\d{3}-\d{2}-\d{4}\b",
     re.IGNORECASE,
 )
@@ -44,9 +56,9 @@ _LONG_NUMBERS = re.compile(r"\b\d{4,}-\d{3,}(?:-\d+)*\b|\b[A-Z]{0,4}\d{6,}\b|\b(
 _ADDRESSES = re.compile(
     r"\b\d{1,5}\s+(?:[A-Z][\w'-]+\s+){1,3}(?:Street|St|Avenue|Ave|Road|Rd|Lane|Ln|Drive|Boulevard|Blvd|Way|Close|Square)\b\.?"
 )
-_PLACE = re.compile(rf"\b(?:[A-Z][\w'’.-]+\s+(?:of\s+|the\s+)?){{1,4}}(?:{_PLACES})\b|\b(?:{_PLACES})\s+of\s+[A-Z]\w+")
+_PLACE = re.compile(rf"\b(?:{_WORD}\s+(?:of\s+|the\s+)?){{1,4}}(?:{_PLACES})\b|\b(?:{_PLACES})\s+of\s+{_CAPITAL}\w+")
 _TITLED = re.compile(rf"\b({_TITLES})\s+{_NAME}")
-_ROLE = re.compile(rf"((?i:{_ROLES})\s*(?:{_TITLES}\s*)?){_NAME}(?:\s*,?\s*(?:MD|DO|MBBS|FRCR|PA-C|RN|RT))?")
+_ROLE = re.compile(rf"((?i:{_ROLES})\s*(?:{_TITLES}\s*)?){_NAME}(?:\s*,?\s*{_CREDENTIALS})*")
 _AGE = re.compile(r"\b(\d{2,3})([- ]?(?:years?|yrs?)[- ]?old|[- ]?y/?o\b)", re.IGNORECASE)
 _ISO = re.compile(r"\b(\d{4})-(\d{2})-(\d{2})\b")
 _COMPACT = re.compile(r"\b(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?![-\w])")
@@ -64,7 +76,7 @@ def deidentified_report(text: str, pseudonyms: Pseudonyms, identity: str, known:
 
     A date whose order of day and month is uncertain becomes [DATE]; a month without a day, too.
     """
-    clean = text
+    clean = unicodedata.normalize("NFC", text)
     for pattern, replace in _dates(pseudonyms, identity):
         clean = pattern.sub(replace, clean)
     for pattern, word in ((_CONTACTS, "[CONTACT]"), (_NUMBERS, "[NUMBER]"), (_ADDRESSES, "[ADDRESS]")):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -52,7 +51,7 @@ VALUES: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def finder() -> Iterator[TextFinder]:
+def finder() -> TextFinder:
     return TextFinder(threads=1)
 
 
@@ -302,10 +301,49 @@ def test_a_report_loses_who_it_is_of_and_who_wrote_it(text: str, gone: list[str]
         ("Reported by: Smith, John A.", "Reported by: [NAME]"),
         ("Seen by Dr. Jan van der Berg today.", "Seen by Dr. [NAME] today."),
         ("Mrs Müller-Lüdenscheidt came.", "Mrs [NAME] came."),
+        ("Dr Smith Jones reported it.", "Dr [NAME] reported it."),
+        ("Dr J Smith said.", "Dr [NAME] said."),
+        ("Dr. van der Berg or Mr de Souza", "Dr. [NAME] or Mr [NAME]"),
+        ("Dr Omar al-Rashid, Dr O'Brien, Dr D'Angelo", "Dr [NAME], Dr [NAME], Dr [NAME]"),
+        ("Dr Maria da Silva e Costa saw it.", "Dr [NAME] saw it."),
+        ("Dr Émile Zola, Dr E\u0301mile Zola", "Dr [NAME], Dr [NAME]"),
+        ("Drs Smith and Jones, Dr Roe/Doe, Dr Roe & Doe", "Drs [NAME], Dr [NAME], Dr [NAME]"),
+        ("DISCUSSED WITH DR SMITH AT 10:00.", "DISCUSSED WITH DR [NAME] AT 10:00."),
+        ("Prof. Dr. med. Roe", "Prof. Dr. med. [NAME]"),
     ],
 )
 def test_no_piece_of_a_name_of_several_words_is_left(text: str, cleaned: str) -> None:
     assert deidentified_report(text, PSEUDONYMS, "|1") == cleaned
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("Seen by Dr Smith. Lungs clear.", "Seen by Dr [NAME]. Lungs clear."),
+        ("Dr Smith Jones. No effusion.", "Dr [NAME]. No effusion."),
+        ("Discussed with Dr. Lee. Heart normal.", "Discussed with Dr. [NAME]. Heart normal."),
+        ("Dr. M. A. Smith. Heart normal.", "Dr. [NAME]. Heart normal."),
+        ("Dr. St. John. Heart normal.", "Dr. [NAME]. Heart normal."),
+        ("Signed by: Jane Roe, M.D. Lungs clear.", "Signed by: [NAME] Lungs clear."),
+        ("DR SMITH. LUNGS CLEAR.", "DR [NAME]. LUNGS CLEAR."),
+        ("Effusion. Oakfield Hospital. Lungs clear.", "Effusion. [PLACE]. Lungs clear."),
+        ("St. Mary's Hospital", "[PLACE]"),
+        ("MR BRAIN 2 years ago", "MR BRAIN 2 years ago"),
+    ],
+)
+def test_a_name_ends_with_its_sentence(text: str, cleaned: str) -> None:
+    assert deidentified_report(text, PSEUDONYMS, "|1") == cleaned
+
+
+@given(
+    st.sampled_from(["Dr", "Dr.", "DR", "Mrs", "Prof. Dr.", "Reported by:", "Discussed with Dr"]),
+    st.lists(st.from_regex(r"\A(X\.|(van |de la |al-|O'|)(Xa|XÄ|Xan-Xo|X)xo?)\Z"), min_size=1, max_size=4),
+    st.sampled_from([" ", ", "]),
+)
+def test_however_many_names_follow_a_title_none_is_left(title: str, names: list[str], between: str) -> None:
+    cleaned = deidentified_report(f"{title} {between.join(names)}, who agrees.", PSEUDONYMS, "|1")
+    assert "x" not in cleaned.lower()
+    assert cleaned.endswith("who agrees.")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,15 @@ from vision.measure import quality_of
 from vision.radiograph import Radiograph
 from vision.technique import Technique
 
+Progress = Callable[[int, int], None]
+
 _THREADS = 2
 _MISTAKES = ("rotated", "inverted", "partial")
 """Codes of rejections that say how a chest film is shown wrongly."""
 
 
-def quality_table(paths: Iterable[Path]) -> list[dict[str, Any]]:
-    """Return one row per file.
+def quality_table(paths: Sequence[Path], progress: Progress | None = None) -> list[dict[str, Any]]:
+    """Return one row per file; `progress` is called with (done, in all).
 
     file, readable, bytes; code and reason where it is refused
     rows, columns, bits, modality, body_part, view, age_known, sex_known, metadata, colour
@@ -50,7 +52,16 @@ def quality_table(paths: Iterable[Path]) -> list[dict[str, Any]]:
             known = first.setdefault(film.sha256, str(path))
             row["duplicate_of"] = None if known == str(path) else known
         rows.append(row)
+        if progress is not None:
+            progress(len(rows), len(paths))
     return rows
+
+
+def quality_summary(rows: list[dict[str, Any]]) -> str:
+    """Return the table in one line."""
+    accepted = sum(row["gate"] == "accepted" for row in rows)
+    copies = sum(row["duplicate_of"] is not None for row in rows)
+    return f"{len(rows)} files, {accepted} accepted as frontal chest films, {copies} duplicates"
 
 
 def quality_picture(rows: list[dict[str, Any]]) -> bytes:
@@ -66,9 +77,7 @@ def quality_picture(rows: list[dict[str, Any]]) -> bytes:
     found = [(row["border"], row["sharpness"]) for row in read]
     sharpness.scatter([b for b, _ in found], [s for _, s in found], s=14, c=colours, alpha=0.6)
     sharpness.set(title="Border and sharpness (green: accepted)", xlabel="collimated border", ylabel="sharpness")
-    accepted = sum(row["gate"] == "accepted" for row in rows)
-    copies = sum(row["duplicate_of"] is not None for row in rows)
-    figure.suptitle(f"{len(rows)} files, {accepted} accepted as frontal chest films, {copies} duplicates")
+    figure.suptitle(quality_summary(rows))
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     return buffer.getvalue()

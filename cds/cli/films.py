@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,12 +10,12 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from cds.cli.output import EXIT_SOME_REJECTED, messages, print_json, screen, wrong_use
+from cds.cli.output import EXIT_SOME_REJECTED, messages, print_json, progress_bar, screen, wrong_use
 from cds.models import Models
 from cds.settings import load_settings
 from cds.site.configuration import Configs
 from vision import Technique, analyze_files, heatmap_png, masks_png
-from vision.quality import quality_picture, quality_table
+from vision.quality import quality_picture, quality_summary, quality_table
 from vision.result import ImagingResult
 
 _Files = Annotated[list[Path], typer.Argument(help="DICOM, PNG or JPEG files, or folders of them.")]
@@ -97,16 +98,37 @@ def as_record(path: Path, result: ImagingResult) -> dict[str, Any]:
 
 def quality(
     folder: Annotated[Path, typer.Argument(help="Folder of films.")],
+    table: Annotated[Path | None, typer.Option(help="Where to write the table (CSV), with all its columns.")] = None,
     picture: Annotated[Path | None, typer.Option(help="Where to write the picture (PNG).")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, with all columns.")] = False,
 ) -> None:
-    """Write the data-hygiene table of a folder, and a picture of it."""
-    rows = quality_table(_expanded([folder]))
+    """Show the data hygiene of a folder: a line for each file, the whole table as CSV, and a picture of it."""
+    with progress_bar("reading") as progress:
+        rows = quality_table(_expanded([folder]), progress)
     for row in rows:
-        print_json(row) if as_json else screen.print(row)
+        print_json(row) if as_json else screen.print(_quality_line(row), markup=False, soft_wrap=True)
+    messages.print(quality_summary(rows))
+    if table is not None:
+        with table.open("w", encoding="utf-8", newline="") as file:
+            columns = dict.fromkeys(name for row in rows for name in row)
+            writer = csv.DictWriter(file, list(columns))
+            writer.writeheader()
+            writer.writerows(rows)
+        messages.print(f"wrote {table}")
     if picture is not None:
         picture.write_bytes(quality_picture(rows))
         messages.print(f"wrote {picture}")
+
+
+def _quality_line(row: dict[str, Any]) -> str:
+    """Return one file of the hygiene table for a person."""
+    said = [row["reason"]]
+    if row["readable"]:
+        header = " ".join(row[name] for name in ("modality", "body_part", "view", "age_group") if row[name])
+        said += [f"{row['rows']} x {row['columns']}, {row['bits']} bit", header or "no header"]
+    if row["duplicate_of"]:
+        said.append(f"the same bytes as {Path(row['duplicate_of']).name}")
+    return f"{Path(row['file']).name:32s} {row['gate']:18s} {'; '.join(filter(None, said))}"
 
 
 def _expanded(paths: list[Path]) -> list[Path]:

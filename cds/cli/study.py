@@ -77,7 +77,7 @@ def train(
     """Train a model on a hospital's own data and write its folder: weights, licence, card.
 
     For vision DATA has images/ and labels.csv: file, patient, and 1, 0 or nothing for each finding; it needs
-    `pip install 'roentgen-cds[train]'`. A run that was cut off goes on where it was.
+    `pip install 'roentgen-cds\\[train]'`. A run that was cut off goes on where it was.
     """
     from cds.studies.running import trained
 

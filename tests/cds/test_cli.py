@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import os
@@ -274,6 +275,24 @@ def test_films_that_cannot_be_used_are_rejected_with_the_reason_and_never_a_numb
     assert run("analyze", tmp_path / "absent.png").status == 2
     assert run("analyze", tmp_path, "--view", "sideways").status == 2
     assert run("analyze", tmp_path, "--age", "-1").status == 2
+
+
+def test_quality_has_a_line_for_each_file_and_the_whole_table_as_csv(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "films").mkdir()
+    (tmp_path / "films" / "limb.dcm").write_bytes(Path(get_testdata_file("RG3_J2KI.dcm")).read_bytes())
+    (tmp_path / "films" / "note.txt").write_text("not a film")
+    done = run("quality", tmp_path / "films", "--table", tmp_path / "q.csv", "--picture", tmp_path / "q.png")
+    assert done.status == 0
+    limb, note = done.out.splitlines()
+    assert "wrong_body_part" in limb
+    assert "1760 x 1760" in limb
+    assert "neither DICOM, PNG nor JPEG" in note
+    assert "2 files, 0 accepted" in done.err
+    rows = list(csv.DictReader((tmp_path / "q.csv").read_text("utf-8").splitlines()))
+    assert [row["code"] for row in rows] == ["wrong_body_part", "not_an_image"]
+    assert float(rows[0]["sharpness"]) > 0
+    assert rows[1]["sharpness"] == ""
+    assert (tmp_path / "q.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_outlines_of_a_film_are_written_on_its_own_pixels(run: Any, tmp_path: Path) -> None:

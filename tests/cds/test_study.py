@@ -154,6 +154,10 @@ def test_nlp_without_reports_says_so(tmp_path: Path) -> None:
     assert "reports.csv" in str(done.exception)
 
 
+def test_the_help_of_training_names_the_extra() -> None:
+    assert "roentgen-cds[train]" in run("train", "--help").stdout
+
+
 def test_vision_without_the_packages_for_training_names_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -45,11 +45,17 @@ def anatomy_figures(films: OutlinedFilms, shares: Shares, progress: Progress | N
 
     A film whose shapes were refused counts with a Dice of 0, and is counted.
     """
-    rows = [_row(films, row, shares, progress) for row in range(len(films.images))]
+    rows = rows_of(films, shares, progress)
     return {
         source: _figures([row for row, of in zip(rows, films.sources, strict=True) if of == source])
         for source in dict.fromkeys(films.sources.tolist())
     }
+
+
+def rows_of(films: OutlinedFilms, shares: Shares, progress: Progress | None = None) -> list[dict[str, float]]:
+    """Return what each film gave: `refused` (0 or 1), Dice of `lungs` and, where outlined, of `heart`, `right_lung`
+    and `left_lung`, and `ratio_error` where both outlines have a cardiothoracic ratio."""
+    return [_row(films, row, shares, progress) for row in range(len(films.images))]
 
 
 def ratio_of(labels: LabelMap) -> float | None:

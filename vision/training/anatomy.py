@@ -151,16 +151,19 @@ def _transfer(
     folder = checkpoints / f"{source}_alone"
     alone = replace(recipe, folds=1, rates=((source, rate),), held_out=False)
     train_folds(_OneFold(films.of(films.sources == source), alone), 1, folder, workers=1, say=say)
-    model = openvino.Core().compile_model(
-        converted(ExportedAnatomy([load_fold(folder, 0)]), [1, 3, recipe.size, recipe.size]), "CPU"
-    )
-    found = anatomy_figures(films.of(films.sources == elsewhere), _shares_of(model, Preparation(size=recipe.size)))
+    shares = shares_of(load_fold(folder, 0), recipe.size)
+    found = anatomy_figures(films.of(films.sources == elsewhere), shares)
     return {f"{source} to {elsewhere}": {name: found[elsewhere][name] for name in ("films", "refused", "dice_lungs")}}
 
 
-def _shares_of(model: openvino.CompiledModel, preparation: Preparation) -> Shares:
-    def shares(row: int, pixels: np.ndarray[Any, np.dtype[np.float32]]) -> np.ndarray[Any, np.dtype[np.float32]]:
-        return np.array(model(prepared(pixels, preparation)[None])[0][0, 0], np.float32)
+def shares_of(network: AnatomyNetwork, size: int) -> Shares:
+    """Return what a single network says of films of which it has seen none, as it would be exported but for int8."""
+    model = openvino.Core().compile_model(
+        converted(ExportedAnatomy([network]), [1, 3, size, size]), "CPU", {"INFERENCE_NUM_THREADS": 1}
+    )
+
+    def shares(row: int, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.array(model(prepared(pixels, Preparation(size=size))[None])[0][0, 0], np.float32)
 
     return shares
 

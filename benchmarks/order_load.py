@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import io
 import json
 import os
 import secrets
@@ -24,6 +25,7 @@ import sys
 import tempfile
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -31,9 +33,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pydicom
+import scheduled
 from joserfc import jws
 from joserfc.jwk import ECKey
 from order_sign import NOW, PATH, SYSTEM, call, figures, plant
+from pydicom.data import get_testdata_file
 from sqlalchemy import insert, update
 
 from cds.service import Service
@@ -46,6 +51,7 @@ ISSUER = "https://ehr.benchmark"
 KEY = secrets.token_urlsafe(24)
 BATCH = 5000
 CALLED = 200
+CONNECTIONS = 16
 
 Json = dict[str, Any]
 
@@ -92,59 +98,44 @@ def fill(patients: int, films: int) -> None:
 def signed(key: ECKey, base: str) -> dict[str, str]:
     """Return the headers of one call."""
     now = int(time.time())
-    claims = {"iss": ISSUER, "aud": f"{base}{PATH}", "iat": now, "exp": now + 60, "jti": str(uuid.uuid4())}
+    claims = {"iss": ISSUER, "aud": f"{base}{PATH}", "iat": now, "exp": now + 1800, "jti": str(uuid.uuid4())}
     token = jws.serialize_compact({"alg": "ES384", "typ": "JWT", "kid": key.kid}, json.dumps(claims), key, ["ES384"])
     return {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
 
 
-async def load(base: str, key: ECKey, *, rate: float, seconds: float) -> Json:
-    """Return the times of calls that leave on schedule, with a film a second beside them."""
+async def load(port: int, key: ECKey, *, rate: float, seconds: float) -> Json:
+    """Return the times of calls that leave on schedule, with a film a second beside them; all is made beforehand."""
+    base = f"http://127.0.0.1:{port}"
     bodies = [json.dumps(call(number)).encode() for number in range(CALLED)]
-    milliseconds: list[float] = []
-    errors: dict[str, int] = {}
-    limits = httpx.Limits(max_connections=200, max_keepalive_connections=200)
-    async with httpx.AsyncClient(base_url=base, timeout=30, limits=limits) as client:
-        for body in bodies:
-            (await client.post(PATH, content=body, headers=signed(key, base))).raise_for_status()
-        begun = time.perf_counter()
-
-        async def one(number: int) -> None:
-            due = begun + number / rate
-            await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            try:
-                answer = await client.post(PATH, content=bodies[number % CALLED], headers=signed(key, base))
-                problem = None if answer.is_success else str(answer.status_code)
-            except httpx.HTTPError as error:
-                problem = type(error).__name__
-            if problem is None:
-                milliseconds.append(1000 * (time.perf_counter() - due))
-            else:
-                errors[problem] = errors.get(problem, 0) + 1
-
-        tasks = [asyncio.create_task(one(number)) for number in range(int(rate * seconds))]
-        films = asyncio.create_task(arrivals(client, begun, seconds))
-        await asyncio.gather(*tasks)
-        return {"calls": len(tasks), "errors": errors, "films": await films, **figures(milliseconds)}
+    calls = [
+        scheduled.request(PATH, bodies[number % CALLED], signed(key, base))
+        for number in range(CALLED + int(rate * seconds))
+    ]
+    films = list(arrivals(int(seconds)))
+    client, archive = scheduled.Client(port), scheduled.Client(port)
+    await client.open(CONNECTIONS)
+    for message in calls[:CALLED]:
+        if await client.send(message) != 200:
+            raise SystemExit("the server refused a call")
+    begun = time.perf_counter()
+    answers, sent = await asyncio.gather(
+        client.on_schedule(calls[CALLED:], begun=begun, rate=rate), archive.on_schedule(films, begun=begun, rate=1)
+    )
+    errors = Counter(answer.status for answer in answers if answer.status != 200)
+    times = figures([answer.milliseconds for answer in answers if answer.status == 200])
+    arrived = sum(answer.status == 202 for answer in sent)
+    return {"calls": len(answers), "errors": dict(errors), "films": arrived, **times}
 
 
-async def arrivals(client: httpx.AsyncClient, begun: float, seconds: float) -> int:
-    """Send a film a second and return how many were acknowledged."""
-    import io
-
-    import pydicom
-    from pydicom.data import get_testdata_file
-
+def arrivals(count: int) -> Iterator[bytes]:
+    """Return requests that bring a film each."""
     film = pydicom.dcmread(get_testdata_file("RG1_UNCR.dcm"))
-    acknowledged = 0
-    for number in range(int(seconds)):
-        await asyncio.sleep(max(0.0, begun + number - time.perf_counter()))
+    headers = {"Content-Type": "application/dicom", "Authorization": f"Bearer {KEY}"}
+    for _ in range(count):
         film.SOPInstanceUID = film.file_meta.MediaStorageSOPInstanceUID = f"2.25.{uuid.uuid4().int}"
         file = io.BytesIO()
         film.save_as(file)
-        headers = {"Content-Type": "application/dicom", "Authorization": f"Bearer {KEY}"}
-        answer = await client.post("/api/v1/studies", content=file.getvalue(), headers=headers)
-        acknowledged += answer.status_code == 202
-    return acknowledged
+        yield scheduled.request("/api/v1/studies", file.getvalue(), headers)
 
 
 async def trivial(base: str, *, seconds: float, in_flight: int = 8) -> Json:
@@ -204,7 +195,7 @@ def measured(options: argparse.Namespace) -> Json:
         shape = ["--patients", str(options.patients), "--films", str(options.films)]
         subprocess.run([sys.executable, __file__, "--fill", *shape], env={**os.environ, **env}, check=True)
         with running([sys.executable, "-m", "cds", "serve"], base, "/health/ready", env):
-            result = asyncio.run(load(base, key, rate=options.rate, seconds=options.seconds))
+            result = asyncio.run(load(port, key, rate=options.rate, seconds=options.seconds))
     result |= {"rate": options.rate, "patients": options.patients, "stored_films": options.films}
     if options.healthchain:
         other = f"http://127.0.0.1:{(port := free_port())}"

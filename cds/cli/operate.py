@@ -64,15 +64,12 @@ def serve() -> None:
     serve_forever(Service(settings))
 
 
-def api(
-    listener: Annotated[int, typer.Option(help="Descriptor of the socket to answer on.")],
-    parent: Annotated[int, typer.Option(help="End when this process is gone.")],
-) -> None:
+def api(parent: Annotated[int, typer.Option(help="End when this process is gone.")]) -> None:
     """Answer on the port of `cds serve`, which starts as many of these as are set."""
     settings = load_settings()
     configure_logs(settings.log_level)
     log_crashes()
-    answer_until_stopped(Service(settings), listener=listener, parent=parent)
+    answer_until_stopped(Service(settings), parent=parent)
 
 
 def worker(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+import anyio
 import anyio.to_thread
 from sqlalchemy.exc import OperationalError
 
@@ -32,6 +33,8 @@ from fusion import FusionError, NoPatientError
 
 _SAME_DAY = timedelta(hours=24)
 _PATIENCE_MS = 200
+_AT_ONCE = 4
+"""Answers that a process works on at the same time: more of them would only make each other wait."""
 _log = logger(__name__)
 
 
@@ -69,6 +72,7 @@ class Answering:
         self._quiet = timedelta(hours=quiet_hours)
         self._launches = launches
         self._silenced = silenced
+        self._at_once = anyio.CapacityLimiter(_AT_ONCE)
 
     def discovery(self) -> dict[str, Any]:
         """Return the services in force."""
@@ -90,7 +94,7 @@ class Answering:
         call = read_call(body, service.hooks)
         note_access(user=call.context.user_id)
         record = await gather(call, service, self._fetcher)
-        return await anyio.to_thread.run_sync(self._answer, service, call, record, at)
+        return await anyio.to_thread.run_sync(self._answer, service, call, record, at, limiter=self._at_once)
 
     def _answer(self, service: HookService, call: HookCall, record: Record, at: datetime) -> dict[str, Any]:
         role = service.settings.role_of(call.context.user_type, role_codes(record, call.context.user_id))

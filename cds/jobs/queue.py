@@ -31,6 +31,9 @@ JobKind = Literal[
 ]
 JobState = Literal["queued", "leased", "done", "failed"]
 
+_UNFINISHED: tuple[JobState, ...] = ("queued", "leased")
+"""What a poll looks at, by an index: work that is done lies in the table for years."""
+
 
 @dataclass(frozen=True)
 class Lane:
@@ -240,8 +243,8 @@ def release_dead(session: Session, worker: str = "", *, at: datetime) -> int:
 def queue_state(session: Session, lane: Lane = ANALYSIS) -> QueueState:
     """Return what waits and what was given up."""
     mine = JobRow.kind.in_(lane.kinds)
-    unfinished = JobRow.state.in_(("queued", "leased"))
-    waiting, oldest = session.execute(select(func.count(), func.min(JobRow.created_at)).where(mine, unfinished)).one()
+    unfinished = select(func.count(), func.min(JobRow.created_at)).where(mine, JobRow.state.in_(_UNFINISHED))
+    waiting, oldest = session.execute(unfinished).one()
     failed = session.scalar(select(func.count()).where(mine, JobRow.state == "failed"))
     return QueueState(waiting, failed or 0, oldest)
 
@@ -282,6 +285,7 @@ def _lane_of(kind: str) -> Lane:
 def _due(lane: Lane, at: datetime) -> ColumnElement[bool]:
     return and_(
         JobRow.kind.in_(lane.kinds),
+        JobRow.state.in_(_UNFINISHED),
         or_(
             and_(JobRow.state == "queued", or_(JobRow.due_at <= at, JobRow.due_at > at + lane.longest)),
             and_(JobRow.state == "leased", or_(JobRow.leased_until < at, JobRow.leased_until > at + 2 * LEASE)),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -41,15 +40,13 @@ def kept(
     command: str,
     settings: Settings,
     *,
-    listener: socket.socket | None = None,
     environment: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[None]:
     """Keep one `cds COMMAND` process running, started anew if it dies.
 
-    listener     a socket that it shares
     environment  what it is given besides
     """
-    keeper = _ProcessKeeper(command, settings, listener, environment)
+    keeper = _ProcessKeeper(command, settings, environment)
     keeper.start()
     try:
         yield
@@ -60,12 +57,9 @@ def kept(
 class _ProcessKeeper(threading.Thread):
     """Starts a process of this program anew when it ends, slower each time it dies young."""
 
-    def __init__(
-        self, command: str, settings: Settings, listener: socket.socket | None, environment: Mapping[str, str]
-    ) -> None:
+    def __init__(self, command: str, settings: Settings, environment: Mapping[str, str]) -> None:
         super().__init__(name=f"{command}-keeper", daemon=True)
         self._command = command
-        self._shared = (listener.fileno(),) if listener is not None else ()
         self._environment = {**os.environ, **_as_environment(settings), **environment}
         self._ended = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
@@ -75,8 +69,7 @@ class _ProcessKeeper(threading.Thread):
         while not self._ended.is_set():
             started = time.monotonic()
             command = [sys.executable, "-m", "cds", self._command, "--parent", str(os.getpid())]
-            command += [argument for number in self._shared for argument in ("--listener", str(number))]
-            self._process = subprocess.Popen(command, env=self._environment, pass_fds=self._shared)  # noqa: S603
+            self._process = subprocess.Popen(command, env=self._environment)  # noqa: S603
             status = self._process.wait()
             if not self._ended.is_set():
                 lived_long = time.monotonic() - started > _LONGEST_RESTART_SECONDS

@@ -81,7 +81,11 @@ def _check_safe_to_receive(settings: Settings) -> None:
 
 
 def serve_forever(service: Service) -> None:
-    """Serve until stopped, with a worker process beside; by processes that share the port where several are set."""
+    """Serve until stopped, with a worker process beside; by processes that share the port where several are set.
+
+    Raises ConfigurationError where another program has the port.
+    """
+    _check_port_is_free(service.settings)
     service.database.migrate()
     with worker_process(service.settings), receiver_process(service.settings):
         if service.settings.api_processes == 1:
@@ -97,19 +101,17 @@ def _keep_answering(service: Service) -> None:
         signal.signal(number, lambda *_: stopped.set())
     settings = service.settings
     with contextlib.ExitStack() as held:
-        bound = uvicorn.Config("", host=settings.host, port=settings.port, log_config=None).bind_socket()
-        listener = held.enter_context(bound)
         counted = held.enter_context(tempfile.TemporaryDirectory(prefix="roentgen-metrics-"))
         for _ in range(settings.api_processes):
-            held.enter_context(kept("api", settings, listener=listener, environment={_METRICS_FOLDER: counted}))
+            held.enter_context(kept("api", settings, environment={_METRICS_FOLDER: counted}))
         stopped.wait()
 
 
-def answer_until_stopped(service: Service, *, listener: int, parent: int) -> None:
-    """Answer on a port that another process listens on, until stopped or that process is gone.
+def answer_until_stopped(service: Service, *, parent: int) -> None:
+    """Answer on a port that other processes answer on too, until stopped or the process with id `parent` is gone.
 
-    listener  descriptor of its socket
-    parent    its process id
+    Each listens for itself, so that the kernel shares out connections evenly; on one socket for all, the process that
+    wakes first takes a whole burst.
     """
     server = http_server(service)
 
@@ -119,7 +121,27 @@ def answer_until_stopped(service: Service, *, listener: int, parent: int) -> Non
         server.should_exit = True
 
     threading.Thread(target=end_with_parent, name="parent", daemon=True).start()
-    server.run(sockets=[socket.socket(fileno=listener)])
+    server.run(sockets=[_bound(service.settings, shared=True)])
+
+
+def _check_port_is_free(settings: Settings) -> None:
+    try:
+        _bound(settings, shared=False).close()
+    except OSError as error:
+        raise ConfigurationError(f"port {settings.port} on {settings.host}: {error.strerror}") from None
+
+
+def _bound(settings: Settings, *, shared: bool) -> socket.socket:
+    """Return a socket that does not listen yet: connections come only once the server is warm."""
+    bound = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, shared)
+    try:
+        bound.bind((settings.host, settings.port))
+    except OSError:
+        bound.close()
+        raise
+    return bound
 
 
 def http_server(service: Service) -> uvicorn.Server:

@@ -1,11 +1,14 @@
 """The database: engine, transactions and migrations.
 
 SQLite runs in WAL mode with full synchronisation; a writing transaction takes the write lock at its start, so two
-writers wait for each other instead of failing half-way. Errors never carry the values of a statement.
+writers wait for each other instead of failing half-way. Threads of one process queue for it here: SQLite itself looks
+for the lock again after pauses that grow, so that of many who wait the latest comes first and the others last.
+Errors never carry the values of a statement.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -19,6 +22,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlcipher3 import dbapi2 as sqlcipher
@@ -40,6 +44,7 @@ class Database:
         self.url = url
         self.engine = _engine(url, key)
         self._writers: dict[int, Engine] = {}
+        self._queue = threading.Lock() if url.startswith("sqlite") else None
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -51,13 +56,27 @@ class Database:
     def writing(self, *, patience_ms: int = PATIENCE_MS) -> Iterator[Session]:
         """A transaction that is committed at the end, or rolled back on an error.
 
-        patience_ms  how long to wait for another writer of SQLite; then sqlalchemy.exc.OperationalError
+        patience_ms  how long to wait for another writer of SQLite, once for one of this process and once for one of
+                     another; then sqlalchemy.exc.OperationalError
         """
         if patience_ms not in self._writers:
             self._writers[patience_ms] = self.engine.execution_options(writing=True, patience_ms=patience_ms)
-        with Session(self._writers[patience_ms], expire_on_commit=False) as session, session.begin():
+        engine = self._writers[patience_ms]
+        with self._turn(patience_ms), Session(engine, expire_on_commit=False) as session, session.begin():
             session.connection()
             yield session
+
+    @contextmanager
+    def _turn(self, patience_ms: int) -> Iterator[None]:
+        if self._queue is None:
+            yield
+            return
+        if not self._queue.acquire(timeout=patience_ms / 1000):
+            raise OperationalError("BEGIN IMMEDIATE", None, TimeoutError("locked by another thread"))
+        try:
+            yield
+        finally:
+            self._queue.release()
 
     def migrate(self) -> None:
         """Bring the tables to the version of this program. Raises DatabaseVersionError when they are newer."""

@@ -133,7 +133,10 @@ class JobRow(Base):
     """Work to do once: leased by a worker, done when its result is stored or, with a destination, delivered."""
 
     __tablename__ = "job"
-    __table_args__ = (UniqueConstraint("kind", "subject_id", "destination"), Index("ix_job_due", "state", "due_at"))
+    __table_args__ = (
+        UniqueConstraint("kind", "subject_id", "destination"),
+        Index("ix_job_due", "state", "kind", "due_at"),
+    )
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
     kind: Mapped[str] = mapped_column(String(32))

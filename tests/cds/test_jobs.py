@@ -7,13 +7,18 @@ import socket
 import subprocess
 import sys
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from cds.jobs.queue import (
+    FILMS,
+    LANES,
     LEASE,
     MAX_ATTEMPTS,
     Job,
+    Lane,
     claim,
     enqueue,
     fail,
@@ -173,6 +178,17 @@ def test_looking_for_work_takes_no_lock(database: Database, at: datetime) -> Non
     _queued(database, at)
     with database.writing(), database.reading() as session:
         assert is_due(session, at=at)
+
+
+@pytest.mark.parametrize("lane", [*LANES, FILMS])
+def test_looking_for_work_does_not_go_through_what_is_done(database: Database, at: datetime, lane: Lane) -> None:
+    asked: list[tuple[str, Any]] = []
+    event.listen(database.engine, "before_cursor_execute", lambda *call: asked.append(call[2:4]))
+    with database.reading() as session:
+        is_due(session, lane, at=at)
+        statement, values = asked[-1]
+        plan = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()
+    assert [row[-1] for row in plan] == ["SEARCH job USING INDEX ix_job_due (state=? AND kind=?)"]
 
 
 def test_the_oldest_waiting_job_is_known(database: Database, at: datetime) -> None:

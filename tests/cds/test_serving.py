@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -15,7 +16,8 @@ from pydantic import SecretStr
 from cds.errors import ConfigurationError, UnsafeToServeError
 from cds.operating import processes
 from cds.operating.processes import worker_process
-from cds.operating.serving import check_safe_to_serve, is_loopback
+from cds.operating.serving import check_safe_to_serve, is_loopback, serve_forever
+from cds.service import Service
 from cds.settings import Settings, load_settings
 
 OPEN = "0.0.0.0"  # noqa: S104 - what must be refused
@@ -91,10 +93,9 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
     begun: list[subprocess.Popen[bytes]] = []
     popen = subprocess.Popen
 
-    def sleeper(command: list[str], env: dict[str, str], pass_fds: tuple[int, ...]) -> subprocess.Popen[bytes]:
+    def sleeper(command: list[str], env: dict[str, str]) -> subprocess.Popen[bytes]:
         assert command[1:] == ["-m", "cds", "worker", "--parent", str(os.getpid())]
         assert env["CDS_DATA_DIR"]
-        assert pass_fds == ()
         begun.append(popen([sys.executable, "-c", "import time; time.sleep(60)"]))
         return begun[-1]
 
@@ -120,6 +121,15 @@ def test_a_worker_that_dies_is_started_anew_and_ends_with_the_service(
             if count < 4:
                 started[-1].kill()
     assert [process.poll() is not None for process in started] == [True] * 4
+
+
+def test_a_port_that_another_program_has_is_named(tmp_path: Path, started: list[subprocess.Popen[bytes]]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        settings = Settings(data_dir=tmp_path, port=port)
+        with pytest.raises(ConfigurationError, match=f"port {port} on 127.0.0.1: Address already in use"):
+            serve_forever(Service(settings))
+    assert started == []
 
 
 def test_a_worker_ends_when_its_service_is_killed(tmp_path: Path) -> None:

@@ -153,6 +153,34 @@ def test_a_writer_waits_for_another_writer(database: Database) -> None:
     assert order == ["first", "second"]
 
 
+def test_many_writers_of_one_process_all_come_to_their_turn(database: Database) -> None:
+    failed: list[OperationalError] = []
+
+    def write() -> None:
+        for _ in range(5):
+            try:
+                with database.writing(patience_ms=5_000):
+                    time.sleep(0.004)
+            except OperationalError as error:
+                failed.append(error)
+
+    threads = [threading.Thread(target=write) for _ in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+
+
+def test_a_writer_waits_no_longer_than_its_patience_for_another_process(database: Database) -> None:
+    other = Database(database.url)
+    with other.writing(), pytest.raises(OperationalError, match="locked"), database.writing(patience_ms=20):
+        pass
+    with database.writing(patience_ms=20) as session:
+        assert session.execute(text("SELECT count(*) FROM film")).scalar() == 0
+    other.close()
+
+
 def test_a_writer_without_patience_gives_up_and_a_reader_goes_on(database: Database) -> None:
     with database.writing(), database.reading() as session:
         assert session.execute(text("SELECT count(*) FROM film")).scalar() == 0

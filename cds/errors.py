@@ -81,11 +81,13 @@ class DeliveryError(CdsError):
     """A message did not arrive; the text is kept with the job for the operator.
 
     for_good  trying again would not help
+    answered  the peer is there and refused this one; it may still take or give others
     """
 
-    def __init__(self, reason: str, *, for_good: bool = False) -> None:
+    def __init__(self, reason: str, *, for_good: bool = False, answered: bool = False) -> None:
         super().__init__(reason)
         self.for_good = for_good
+        self.answered = answered
 
 
 class NotYetError(CdsError):

@@ -8,6 +8,7 @@ import typer
 
 from cds import __version__
 from cds.cli import (
+    archives,
     audit_trail,
     conformance,
     deidentify,
@@ -50,6 +51,7 @@ def _root(
 
 
 for module in (
+    archives,
     audit_trail,
     deidentify,
     keys,

@@ -47,15 +47,34 @@ class Fetching:
         """Fetch what is new in one archive since it was last looked through; returns how many films.
 
         Each look lists all studies of the last `watch_days` before the newest study seen, so that one which is added
-        later under an older date is found. Raises DeliveryError when the archive cannot be reached.
+        later under an older date is found. A study that has become another patient's, or got another accession number
+        or date, is fetched whole: its films are corrected under the UIDs they had. One that the archive refuses is
+        asked for again at the next look. Raises DeliveryError when the archive cannot be reached.
         """
         peer = Peer(node, self.our_title)
         seen = self._seen(node)
-        return sum(
-            self._fetch(peer, study)
-            for study in peer.studies_since(self._since(node))
-            if study.instances is None or seen.get(study.uid) != study.instances
-        )
+        count = 0
+        for study in {study.uid: study for study in peer.studies_since(self._since(node))}.values():
+            instances, said = seen.get(study.uid, (None, study.said))
+            if said == study.said and instances is not None and instances == study.instances:
+                continue
+            try:
+                count += self._fetch(peer, study, corrected=said != study.said)
+            except DeliveryError as error:
+                if not error.answered:
+                    raise
+                _log.warning("study not fetched", host=node.id, reason=str(error))
+        return count
+
+    def fetch_again(self, node: Node, study_uid: str) -> int:
+        """Fetch all films of a study, those that are here too; returns how many are new or corrected.
+
+        Raises DeliveryError.
+        """
+        with self.database.reading() as session:
+            sources = set(session.scalars(select(FilmRow.source).where(FilmRow.study_instance_uid == study_uid)))
+        source = PRIOR if sources == {PRIOR} else "pacs"
+        return self._receive(Peer(node, self.our_title), study_uid, frozenset(), source=source)
 
     def arrived(self, session: Session, job: Job, at: datetime) -> None:
         """Queue the search for earlier films, in the transaction that stores a film's result."""
@@ -81,13 +100,16 @@ class Fetching:
         ]
         for study in studies[: node.priors]:
             if node.dicomweb is not None:
-                self._receive(peer, study, source=PRIOR)
+                self._receive(peer, study.uid, self._known(study.uid), source=PRIOR)
             elif not self._known(study.uid):
                 peer.move(study.uid)
 
-    def _fetch(self, peer: Peer, study: Study) -> int:
-        """Fetch what is new in a study, then mark it as fetched; returns how many films."""
-        count = self._receive(peer, study, source="pacs")
+    def _fetch(self, peer: Peer, study: Study, *, corrected: bool) -> int:
+        """Fetch what is new in a study, or all of one that was corrected, then mark it as fetched."""
+        if corrected:
+            count = self.fetch_again(peer.node, study.uid)
+        else:
+            count = self._receive(peer, study.uid, self._known(study.uid), source="pacs")
         with self.database.writing() as session:
             session.merge(
                 WatchedStudyRow(
@@ -95,18 +117,19 @@ class Fetching:
                     study_instance_uid=study.uid,
                     study_date=study.date,
                     instances=study.instances,
+                    said=study.said,
                     fetched_at=datetime.now(UTC),
                 )
             )
         return count
 
-    def _receive(self, peer: Peer, study: Study, *, source: str) -> int:
-        """Store the films of a study that are not here yet; returns how many."""
+    def _receive(self, peer: Peer, study_uid: str, known: frozenset[str], *, source: str) -> int:
+        """Store the films of a study that are not known; returns how many were not here like that."""
         count = 0
-        for data in peer.films_in(study.uid, self._known(study.uid)):
+        for data in peer.films_in(study_uid, known):
             try:
                 receipt = self.films.receive(
-                    data, source=source, calling_ae=peer.node.ae_title, study=study.uid, at=datetime.now(UTC)
+                    data, source=source, calling_ae=peer.node.ae_title, study=study_uid, at=datetime.now(UTC)
                 )
                 count += receipt.new
             except NotADicomFilmError as error:
@@ -129,13 +152,13 @@ class Fetching:
             last = today
         return (last - timedelta(days=node.watch_days)).strftime("%Y%m%d")
 
-    def _seen(self, node: Node) -> dict[str, int | None]:
-        """Return how many instances each study had when it was fetched."""
-        rows = select(WatchedStudyRow.study_instance_uid, WatchedStudyRow.instances).where(
+    def _seen(self, node: Node) -> dict[str, tuple[int | None, int]]:
+        """Return how many instances each study had when it was fetched, and what the archive said of it."""
+        rows = select(WatchedStudyRow).where(
             WatchedStudyRow.node == node.id, WatchedStudyRow.study_date >= self._since(node)
         )
         with self.database.reading() as session:
-            return {row.study_instance_uid: row.instances for row in session.execute(rows)}
+            return {row.study_instance_uid: (row.instances, row.said) for row in session.scalars(rows)}
 
     def _dicom_issuer(self, film: FilmRow) -> str | None:
         issuer = self.identity.for_system(film.identifier_system)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -34,16 +36,24 @@ _PAGE = 1000
 _SUCCESS, _PENDING, _WARNINGS = 0x0000, (0xFF00, 0xFF01), range(0xB000, 0xC000)
 _LATER = (0x0110, 0x0122)
 _PLAIN = ("CR", "DX", "RG")
+# Patient ID, birth date and sex, accession number, study date and time: what an archive corrects under the same UIDs.
+_WHOSE = ("00100020", "00100030", "00100040", "00080050", "00080020", "00080030")
+_NOT_NOW = (401, 403, 429, 502, 503, 504)
 
 
 @dataclass(frozen=True)
 class Study:
-    """A study as an archive names it; `instances` is None where it does not say how many there are."""
+    """A study as an archive names it.
+
+    instances  None where it does not say how many there are
+    said       check sum of whose study it says it is, and which; too short to tell who
+    """
 
     uid: str
     date: str
     time: str
     instances: int | None
+    said: int = 0
 
 
 @dataclass(frozen=True)
@@ -148,6 +158,7 @@ class Peer:
                 _text(entry, "00080020"),
                 _text(entry, "00080030"),
                 int(number) if (number := _text(entry, "00201208")).isdigit() else None,
+                zlib.crc32(json.dumps([_text(entry, tag) for tag in _WHOSE]).encode()),
             )
             for entry in self._qido(wanted)
             if _is_plain(entry.get("00080061", {}).get("Value"))
@@ -232,7 +243,8 @@ def _as_delivery_errors() -> Iterator[None]:
     except requests.HTTPError as error:
         status = error.response.status_code if error.response is not None else 0
         for_good = 400 <= status < 500 and status not in (401, 403, 408, 409, 425, 429)
-        raise DeliveryError(f"HTTP status {status}", for_good=for_good) from None
+        answered = status >= 400 and status not in _NOT_NOW
+        raise DeliveryError(f"HTTP status {status}", for_good=for_good, answered=answered) from None
     except (requests.RequestException, ValueError) as error:
         raise DeliveryError(f"no answer that can be used ({type(error).__name__})") from None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import BigInteger, ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cds.store.tables import Base
@@ -32,7 +32,10 @@ class DicomObjectRow(Base):
 
 
 class WatchedStudyRow(Base):
-    """One study that an archive has shown, and of how many instances it was when its films were fetched."""
+    """One study that an archive has shown, as it was when its films were fetched.
+
+    said  check sum of whose study the archive said it was, and which
+    """
 
     __tablename__ = "watched_study"
 
@@ -40,4 +43,5 @@ class WatchedStudyRow(Base):
     study_instance_uid: Mapped[str] = mapped_column(String(64), primary_key=True)
     study_date: Mapped[str] = mapped_column(String(8), index=True)
     instances: Mapped[int | None]
+    said: Mapped[int] = mapped_column(BigInteger)
     fetched_at: Mapped[datetime]

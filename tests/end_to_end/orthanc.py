@@ -63,6 +63,12 @@ class Orthanc:
         """Put a film into it without forwarding it to anyone who is not there."""
         httpx.post(f"{self.address}/instances", content=film, timeout=60).raise_for_status()
 
+    def forgets(self, study_uid: str, patient: str = "*") -> None:
+        """Delete a study, of one patient or of all that have it."""
+        query = {"Level": "Study", "Query": {"StudyInstanceUID": study_uid, "PatientID": patient}}
+        for found in httpx.post(f"{self.address}/tools/find", json=query, timeout=30).raise_for_status().json():
+            httpx.delete(f"{self.address}/studies/{found}", timeout=30).raise_for_status()
+
 
 @contextlib.contextmanager
 def orthanc(folder: Path, *, modality_port: int, forward: bool, **options: Any) -> Iterator[Orthanc]:

@@ -94,6 +94,72 @@ def test_new_films_of_a_watched_archive_come_once_though_the_look_was_interrupte
     assert fetching.look_through(by_web) == 1, "a study that has grown is looked into again"
 
 
+def current(database: Database, study: str) -> list[tuple[str, str | None, str | None, str]]:
+    """Return UID, record number, sex and source of the films of a study that stand."""
+    with database.reading() as session:
+        rows = session.query(FilmRow).filter_by(study_instance_uid=study, superseded_by=None)
+        return [(row.sop_instance_uid, row.identifier_value, row.sex, row.source) for row in rows]
+
+
+def test_a_film_that_an_archive_gives_to_another_patient_under_its_uid_is_corrected_here(
+    archive: Orthanc, fetching: Fetching, by_web: Node, make_film: FilmMaker, database: Database
+) -> None:
+    named = {"StudyInstanceUID": "2.25.12", "SOPInstanceUID": "2.25.12.1", "StudyDate": TODAY}
+    archive.holds(make_film(**named, PatientID="WRONG"))
+    fetching.look_through(by_web)
+    assert current(database, "2.25.12") == [("2.25.12.1", "WRONG", "female", "pacs")]
+    archive.forgets("2.25.12")
+    archive.holds(make_film(**named, PatientID="RIGHT", PatientSex="M"))
+    assert fetching.look_through(by_web) == 1
+    assert current(database, "2.25.12") == [("2.25.12.1", "RIGHT", "male", "pacs")]
+    assert fetching.look_through(by_web) == 0
+
+
+def test_a_film_changed_where_no_query_tells_it_comes_by_the_operators_word(
+    archive: Orthanc, fetching: Fetching, by_web: Node, make_film: FilmMaker, database: Database
+) -> None:
+    named = {"StudyInstanceUID": "2.25.13", "SOPInstanceUID": "2.25.13.1", "PatientID": "C1", "StudyDate": TODAY}
+    archive.holds(make_film(**named))
+    fetching.look_through(by_web)
+    assert fetching.fetch_again(by_web, "2.25.13") == 0, "the same bytes are the same film"
+    archive.forgets("2.25.13")
+    archive.holds(make_film(**named, PixelData=bytes(128)))
+    assert fetching.look_through(by_web) == 0, "QIDO-RS says of it what it said before"
+    assert fetching.fetch_again(by_web, "2.25.13") == 1
+    assert len(current(database, "2.25.13")) == 1
+
+
+def test_an_earlier_film_fetched_again_still_is_one_to_compare_with(
+    archive: Orthanc,
+    fetching: Fetching,
+    films: FilmArrivals,
+    by_web: Node,
+    make_film: FilmMaker,
+    database: Database,
+    at: datetime,
+) -> None:
+    named = {"StudyInstanceUID": "2.25.14", "SOPInstanceUID": "2.25.14.1", "PatientID": "C2", "StudyDate": "20200101"}
+    films.receive(make_film(**named), source="prior", at=at)
+    archive.holds(make_film(**named, PatientSex="M"))
+    assert fetching.fetch_again(by_web, "2.25.14") == 1
+    assert current(database, "2.25.14") == [("2.25.14.1", "C2", "male", "prior")]
+
+
+def test_a_study_that_an_archive_will_not_give_keeps_no_other_back(
+    archive: Orthanc, fetching: Fetching, by_web: Node, make_film: FilmMaker, database: Database
+) -> None:
+    early = {"StudyDate": TODAY, "StudyTime": "000001", "StudyInstanceUID": "2.25.15", "SOPInstanceUID": "2.25.15.1"}
+    for number in ("D1", "D2"):
+        archive.holds(make_film(**early, PatientID=number))
+    archive.holds(make_film(StudyDate=TODAY, StudyInstanceUID="2.25.16", SOPInstanceUID="2.25.16.1", PatientID="D3"))
+    fetching.look_through(by_web)
+    assert current(database, "2.25.15") == [], "two patients with one study; Orthanc answers 404"
+    assert [film[0] for film in current(database, "2.25.16")] == ["2.25.16.1"]
+    archive.forgets("2.25.15", patient="D1")
+    fetching.look_through(by_web)
+    assert [film[1] for film in current(database, "2.25.15")] == ["D2"]
+
+
 def test_a_study_that_is_added_later_under_an_older_date_is_found(
     archive: Orthanc, fetching: Fetching, by_web: Node, make_film: FilmMaker, database: Database
 ) -> None:

@@ -12,7 +12,12 @@ import typer
 from cds.cli.output import messages, print_json, progress_bar, screen, wrong_use
 
 _AsJson = Annotated[bool, typer.Option("--json", help="JSON.")]
-_Table = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV with columns score, label (0 or 1).")]
+_Cases = Annotated[
+    Path,
+    typer.Argument(
+        exists=True, help="CSV with columns score, label (0 or 1); or a folder of films, images/ and labels.csv."
+    ),
+]
 
 
 class Subject(StrEnum):
@@ -88,7 +93,7 @@ def train(
 
 
 def calibrate(
-    table: _Table,
+    cases: _Cases,
     finding: Annotated[str, typer.Option(help="Finding key, such as tuberculosis.")],
     model: Annotated[str, typer.Option(help="Id of the model that gave the scores, as `cds doctor` names it.")],
     sensitivity: Annotated[float | None, typer.Option(min=0.01, max=1, help="Wished sensitivity.")] = None,
@@ -107,7 +112,8 @@ def calibrate(
 ) -> None:
     """Choose this site's threshold of a finding from scored cases; write it to thresholds.yaml, bound to the model.
 
-    Scores are those of `scores` in `cds analyze --json`. A column `patient` makes the intervals those of patients.
+    Films of a folder are scored here, by the models in service; labels.csv has file, patient and the finding. In a CSV,
+    scores are those of `scores` in `cds analyze --json`, and a column `patient` makes the intervals those of patients.
     """
     from cds.assessing.assessment import utc_now
     from cds.settings import load_settings
@@ -122,7 +128,7 @@ def calibrate(
     folder = config_dir or settings.config_dir
     if folder is None:
         raise wrong_use("no folder for the site's configs: give --config-dir or set CDS_CONFIG_DIR")
-    label, score, patients = scores_and_labels(_read_csv(table))
+    label, score, patients = scores_and_labels(_scored(cases, finding, model))
     point = operating_point(
         label,
         score,
@@ -142,19 +148,25 @@ def calibrate(
 
 
 def audit(
-    table: _Table,
+    cases: _Cases,
     group: Annotated[
         list[str] | None, typer.Option(help="Column to look at, may be repeated; default: all others.")
     ] = None,
     threshold: Annotated[
         float | None, typer.Option(help="Cut-off (at or above is positive), for false negatives.")
     ] = None,
+    finding: Annotated[str | None, typer.Option(help="Finding key; of a folder of films.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
-    """Audit a score by subgroup: AUROC, calibration and false negative rate, each with its 95 % interval."""
+    """Audit a score by subgroup: AUROC, calibration and false negative rate, each with its 95 % interval.
+
+    Films of a folder are scored here, by the models in service, and looked at by sex, age and view.
+    """
     from fusion.evaluation.subgroups import audit as audited
 
-    for row in audited(_read_csv(table), threshold=threshold, groups=group):
+    if cases.is_dir() and finding is None:
+        raise wrong_use("give the --finding whose scores of the films are to be audited")
+    for row in audited(_scored(cases, finding or "", None), threshold=threshold, groups=group):
         print_json(row) if as_json else screen.print(_audit_line(row), markup=False)
 
 
@@ -188,6 +200,22 @@ def promote(
         else:
             record = asdict(promoted(settings, session, subject, by=by, reason=reason, at=utc_now()))
     print_json(record) if as_json else _show(record)
+
+
+def _scored(cases: Path, finding: str, model: str | None) -> Any:
+    """Return a table of scored cases: as it is given, or of the films of a folder."""
+    if cases.is_file():
+        return _read_csv(cases)
+    from cds.models import Models
+    from cds.settings import load_settings
+    from cds.site.configuration import Configs
+    from cds.studies.scored_films import scored_films
+
+    settings = load_settings()
+    table, without = scored_films(cases, finding, Models(settings, Configs(settings.config_dir)).analyzer, model)
+    if without:
+        messages.print(f"{without} films gave no score of {finding} and are left out; `cds analyze` says why")
+    return table
 
 
 def _read_csv(path: Path) -> Any:

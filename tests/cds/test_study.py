@@ -19,6 +19,8 @@ from cds.oversight.promotion import ACTS, with_live_service
 from cds.service import Service
 from cds.settings import load_settings
 from cds.store.tables import CardRow
+from vision import Analyzer, Technique
+from vision.result import Finding, ImagingResult, ModelRef, Rejection
 
 SHA = "a" * 64
 SERVICES = """# our services
@@ -83,6 +85,54 @@ def test_a_threshold_is_written_bound_to_its_model_in_place_of_the_older(
     assert entry["sensitivity"] >= 0.95
     assert entry["sensitivity_interval"][0] < entry["sensitivity"]
     assert json.loads(done.stdout)["value"] == entry["value"]
+
+
+@pytest.fixture
+def labelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A hospital's folder of films, of which the models say a score that the file's name carries; one is refused."""
+    folder = tmp_path / "films"
+    folder.mkdir()
+    rows = [(f"{number}.png", f"p{number // 2}", number % 2, "F" if number % 4 else "M") for number in range(100)]
+    table = pd.DataFrame(rows, columns=["file", "patient", "tuberculosis", "sex"])
+    table.to_csv(folder / "labels.csv", index=False)
+
+    def analysed(analyzer: Analyzer, paths: list[Path], technique: Technique) -> Any:
+        (path,) = paths
+        number, at = int(path.stem), utc_now()
+        if number == 7:
+            return [(path, ImagingResult(rejection=Rejection(code="partial", reason="cut"), analysed_at=at))]
+        model = ModelRef(id="vision-adult", version="1", sha256=SHA)
+        found = Finding(key="tuberculosis", score=0.3 + 0.4 * (number % 2) + number / 1000, model=model)
+        return [(path, ImagingResult(findings=(found,), analysed_at=at))]
+
+    monkeypatch.setattr("cds.studies.scored_films.analyze_files", analysed)
+    return folder
+
+
+def test_films_of_a_folder_are_scored_for_an_audit_and_a_threshold(
+    labelled: Path, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audited = run("audit", labelled, "--finding", "tuberculosis", "--json")
+    rows = [json.loads(line) for line in audited.stdout.splitlines()]
+    assert [(row["value"], row["count"], row["positives"]) for row in rows] == [
+        ("everyone", 99, 49),
+        ("F", 74, 49),
+        ("M", 25, 0),
+    ]
+    assert "1 films gave no score of tuberculosis" in audited.stderr
+    monkeypatch.setattr("cds.studies.running.model_sha256", lambda settings, model: SHA)
+    done = run("calibrate", labelled, "--finding", "tuberculosis", "--model", "vision-adult", "--sensitivity", "1")
+    assert done.exit_code == 0
+    (entry,) = yaml.safe_load((site / "thresholds.yaml").read_text("utf-8"))["thresholds"]
+    assert entry["value"] == pytest.approx(0.701)
+
+
+def test_films_without_the_finding_or_a_score_of_the_model_are_said(labelled: Path) -> None:
+    assert run("audit", labelled).exit_code == 2
+    other = run("audit", labelled, "--finding", "pneumothorax")
+    assert (other.exit_code, type(other.exception)) == (1, ConfigurationError)
+    calls = ("calibrate", labelled, "--finding", "tuberculosis", "--model", "vision-paediatric", "--sensitivity", "0.9")
+    assert "no film" in str(run(*calls).exception)
 
 
 def test_few_cases_give_figures_and_no_threshold(

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import uvicorn
+from playwright.sync_api import Browser, sync_playwright
 from pynetdicom.transport import AssociationSocket
 
 _BESIDE_THE_CHECKOUT = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -38,3 +45,34 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """Return the system's Chromium, driven; skips where there is none."""
+    found = shutil.which("chromium")
+    if found is None:
+        pytest.skip("the system has no Chromium")
+    with sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Any, int], None]]:
+    """Return what serves an application on a port of loopback, in this process, until the test is over."""
+    running: list[tuple[uvicorn.Server, threading.Thread]] = []
+
+    def start(app: Any, port: int) -> None:
+        server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None, lifespan="off"))
+        thread = threading.Thread(target=server.run, daemon=True)
+        thread.start()
+        running.append((server, thread))
+        while not server.started:
+            time.sleep(0.02)
+
+    yield start
+    for server, thread in running:
+        server.should_exit = True
+        thread.join()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import stat
@@ -14,12 +15,13 @@ from typing import Literal
 from sqlalchemy.exc import SQLAlchemyError
 
 from cds.dicom.peers import Peer
-from cds.errors import CdsError, DeliveryError
+from cds.errors import AuthorizationError, CdsError, DeliveryError
 from cds.jobs.queue import DELIVERY, given_up, queue_state
 from cds.operating.safety import look
 from cds.operating.serving import check_safe_to_serve, is_loopback
 from cds.service import Service
 from cds.settings import SETTINGS_FILE_VARIABLE, unknown_variables
+from cds.signin.provider import client_secret
 from fusion import FusionError
 from nlp import NlpError
 from vision import VisionError
@@ -54,6 +56,7 @@ def examine(service: Service) -> list[Finding]:
         ("store", _store),
         ("deliveries", _deliveries),
         ("archives", _archives),
+        ("sign-in", _signin),
         ("disk", _disk),
     )
     found: list[Finding] = []
@@ -152,6 +155,22 @@ def _archives(service: Service) -> Iterator[Finding]:
             yield Finding("error", f"archive {node.id}", f"does not answer: {error}")
         else:
             yield Finding("ok", f"archive {node.id}", "answers")
+
+
+def _signin(service: Service) -> Iterator[Finding]:
+    """Ask the OpenID provider what it is, where people sign in at one."""
+    signin = service.signin
+    if not signin.is_configured:
+        return
+    client_secret(service.settings)
+    try:
+        found = asyncio.run(signin.discovered())
+    except AuthorizationError as error:
+        yield Finding("error", "sign-in", f"at {signin.place}: {error}")
+        return
+    yield Finding("ok", "sign-in", f"people sign in at {signin.place}; register {signin.redirect_uri} there")
+    if found.end_session is None:
+        yield Finding("warning", "sign-in", f"{signin.place} offers no sign-out: people stay signed in there")
 
 
 def _disk(service: Service) -> Iterator[Finding]:

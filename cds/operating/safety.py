@@ -39,6 +39,7 @@ def look(service: Service) -> Iterator[Said]:
     yield from _files(settings)
     yield from _keys(settings, outside)
     yield from _tokens(settings)
+    yield from _signin(settings, outside)
     yield from _edges(settings)
     yield from _policies(service)
     yield from _trail(service)
@@ -56,7 +57,11 @@ def _encryption(settings: Settings, outside: bool) -> Iterator[Said]:
 
 
 def _files(settings: Settings) -> Iterator[Said]:
-    for name, file in (("encryption_key_file", settings.encryption_key_file), ("tls_key", settings.tls_key)):
+    for name, file in (
+        ("encryption_key_file", settings.encryption_key_file),
+        ("tls_key", settings.tls_key),
+        ("signin_client_secret_file", settings.signin_client_secret_file),
+    ):
         if file is not None and file.is_file() and stat.S_IMODE(file.stat().st_mode) & 0o077:
             yield "error", f"{name}: {file} can be read by others; chmod 600"
     if settings.encryption_key_file is not None and settings.encryption_key_file.resolve().is_relative_to(
@@ -86,8 +91,8 @@ def _keys(settings: Settings, outside: bool) -> Iterator[Said]:
     if settings.api_roles:
         for name in sorted(set(keys) - set(settings.api_roles)):
             yield "warning", f"api_roles: {name} has no role and may do nothing"
-    if not keys and not settings.oidc_issuers:
-        yield "warning", "REST and the pages are open: set CDS_API_KEYS or CDS_OIDC_ISSUERS"
+    if not keys and not settings.oidc_issuers and not settings.signin_issuer:
+        yield "warning", "REST and the pages are open: set CDS_API_KEYS, CDS_OIDC_ISSUERS or CDS_SIGNIN_ISSUER"
 
 
 def _tokens(settings: Settings) -> Iterator[Said]:
@@ -98,6 +103,19 @@ def _tokens(settings: Settings) -> Iterator[Said]:
             yield "warning", f"the key set of {issuer} comes by plain http"
         elif "://" not in source and Path(source).is_file() and Path(source).stat().st_mode & 0o022:
             yield "error", f"the key set of {issuer} can be changed by others: chmod go-w {source}"
+
+
+def _signin(settings: Settings, outside: bool) -> Iterator[Said]:
+    if settings.signin_issuer is None:
+        return
+    if settings.public_url is None:
+        yield "error", "signin_issuer: CDS_PUBLIC_URL is not set, so the provider cannot send people back"
+    if outside and not settings.is_https:
+        yield "error", "signin_issuer: CDS_PUBLIC_URL is not https, so whoever listens may take over who signed in"
+    if settings.signin_client_secret_file is None:
+        yield "warning", "signin_client_secret_file is not set: codes are redeemed by PKCE alone"
+    if outside and settings.signin_issuer.startswith("http://"):
+        yield "error", "signin_issuer: who people are comes by plain http"
 
 
 def _edges(settings: Settings) -> Iterator[Said]:

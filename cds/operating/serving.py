@@ -49,9 +49,10 @@ def check_safe_to_serve(settings: Settings) -> None:
     if is_loopback(settings.host):
         return
     lacking = []
-    if not (settings.api_keys or settings.oidc_issuers) or not settings.jwt_issuers:
+    if not (settings.api_keys or settings.oidc_issuers or settings.signin_issuer) or not settings.jwt_issuers:
         lacking.append(
-            "authentication (set CDS_API_KEYS or CDS_OIDC_ISSUERS for REST and pages, CDS_JWT_ISSUERS for CDS Hooks)"
+            "authentication (set CDS_API_KEYS, CDS_OIDC_ISSUERS or CDS_SIGNIN_ISSUER for REST and pages, "
+            "CDS_JWT_ISSUERS for CDS Hooks)"
         )
     if not ((settings.tls_certificate and settings.tls_key) or settings.trusted_proxy):
         lacking.append("TLS (set CDS_TLS_CERTIFICATE and CDS_TLS_KEY, or CDS_TRUSTED_PROXY)")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from cds.demo.film import demo_film
 from cds.demo.record import ISSUER
@@ -25,17 +24,6 @@ PHONE: Any = {"width": 390, "height": 844}
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("the system has no Chromium")
-    with sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield opened
-        opened.close()
-
-
-@pytest.fixture(scope="module")
 def film_id(service: Served, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return a film that was sent to the running service and is analysed."""
     film = demo_film(DemoState.of(tmp_path_factory.mktemp("film")), patient_id=PATIENT, issuer=ISSUER)
@@ -47,9 +35,9 @@ def film_id(service: Served, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def page(browser: Browser, service: Served) -> Iterator[Page]:
+def page(chromium: Browser, service: Served) -> Iterator[Page]:
     """Return a page of a signed-in browser; it must not complain while the test runs."""
-    context = browser.new_context(
+    context = chromium.new_context(
         base_url=service.address, http_credentials={"username": "tests", "password": KEY}, viewport=LAPTOP
     )
     context.set_default_timeout(PATIENCE_MS)

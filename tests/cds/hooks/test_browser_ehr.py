@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -14,8 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-import uvicorn
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import select
 
 from cds.api import create_app
@@ -106,7 +103,9 @@ def stranger() -> Iterator[BrowserEhr]:
 
 
 @pytest.fixture
-def service(tmp_path: Path, free_port: int, ehr: BrowserEhr, stranger: BrowserEhr) -> Iterator[Service]:
+def service(
+    tmp_path: Path, free_port: int, ehr: BrowserEhr, stranger: BrowserEhr, serve: Callable[[Any, int], None]
+) -> Iterator[Service]:
     """Our service on loopback: it knows the keys of both EHRs, and lets pages of the first alone read its answers."""
     made = Service(
         Settings(
@@ -117,28 +116,17 @@ def service(tmp_path: Path, free_port: int, ehr: BrowserEhr, stranger: BrowserEh
         )
     )
     made.database.migrate()
-    server = uvicorn.Server(uvicorn.Config(create_app(made), port=free_port, log_config=None, lifespan="off"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
+    serve(create_app(made), free_port)
     yield made
-    server.should_exit = True
-    thread.join()
     made.close()
 
 
 @pytest.fixture
-def page() -> Iterator[Page]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("the system has no Chromium")
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        opened = browser.new_page()
-        opened.set_default_timeout(PATIENCE_MS)
-        yield opened
-        browser.close()
+def page(chromium: Browser) -> Iterator[Page]:
+    opened = chromium.new_page()
+    opened.set_default_timeout(PATIENCE_MS)
+    yield opened
+    opened.close()
 
 
 def open_ehr(page: Page, ehr: BrowserEhr, service: Service) -> None:

@@ -16,6 +16,7 @@ from cds.operating.safety import look
 from cds.service import Service
 from cds.settings import Settings
 from cds.store import Database
+from tests.cds.security.openid_provider import OpenIdProvider
 
 GOOD = "kJ3vQz8LmX2rTn7WcY5bHs9D"
 OTHER = "pR6tUy1EfG4hNq0ZaV8xKw3M"
@@ -24,6 +25,11 @@ CALM: dict[str, Any] = {
     "api_roles": {"ward": ("clinician",), "radiology": ("radiologist",)},
     "jwt_issuers": {"https://ehr.example": "https://ehr.example/jwks"},
     "retention_days": dict.fromkeys(("films", "reports", "cases", "cards", "audit"), 3650),
+}
+SIGNIN: dict[str, Any] = {
+    "signin_issuer": "https://id.example",
+    "signin_client_id": "roentgen",
+    "public_url": "http://cds.example",
 }
 
 
@@ -67,6 +73,13 @@ UNSAFE: dict[str, tuple[dict[str, Any], str]] = {
     "a key without a role": ({"api_roles": {"ward": ("clinician",)}}, "radiology has no role"),
     "a role of nobody": ({"api_roles": {**CALM["api_roles"], "x": ("auditor",)}}, "x is no key"),
     "open pages": ({"api_keys": {}, "api_roles": {}}, "REST and the pages are open"),
+    "sign-in without an address": ({**SIGNIN, "public_url": None}, "error: signin_issuer: CDS_PUBLIC_URL is not set"),
+    "sign-in without TLS": ({**SIGNIN, "host": "10.0.0.1"}, "error: signin_issuer: CDS_PUBLIC_URL is not https"),
+    "sign-in by plain http": (
+        {**SIGNIN, "signin_issuer": "http://127.0.0.1:1", "host": "10.0.0.1"},
+        "who people are comes by plain http",
+    ),
+    "sign-in without a secret": (SIGNIN, "warning: signin_client_secret_file is not set"),
     "open hooks": ({"jwt_issuers": {}}, "CDS Hooks are open"),
     "keys by http": ({"jwt_issuers": {"https://e": "http://e/jwks"}}, "comes by plain http"),
     "no retention": ({"retention_days": {"films": 1}}, "reports, cases, cards, audit are kept for ever"),
@@ -111,6 +124,21 @@ def test_a_clock_that_was_set_back_and_a_broken_trail_are_told(make_service: Any
         session.connection().exec_driver_sql("DROP TRIGGER no_delete")
         session.connection().exec_driver_sql("DELETE FROM entry WHERE seq = 1")
     assert any(line.startswith("error: audit trail, entry 2") for line in told(service))
+
+
+def test_the_doctor_asks_the_provider(make_service: Any, free_port: int) -> None:
+    provider = OpenIdProvider()
+    service = make_service(signin_issuer=provider.issuer, signin_client_id="roentgen", public_url="https://cds.example")
+    service.models = Quiet()
+    provider.metadata = {"end_session_endpoint": None}
+    lines = [f"{finding.level}: {finding.message}" for finding in examine(service) if finding.subject == "sign-in"]
+    assert any("register https://cds.example/signin/callback there" in line for line in lines)
+    assert any("offers no sign-out" in line for line in lines)
+    provider.close()
+    away = make_service(signin_issuer=f"http://127.0.0.1:{free_port}", signin_client_id="roentgen")
+    away.models = Quiet()
+    (said,) = [finding for finding in examine(away) if finding.subject == "sign-in"]
+    assert (said.level, "does not answer" in said.message) == ("error", True)
 
 
 def test_the_doctor_prints_it(make_service: Any) -> None:

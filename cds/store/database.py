@@ -1,14 +1,16 @@
 """The database: engine, transactions and migrations.
 
 SQLite runs in WAL mode with full synchronisation; a writing transaction takes the write lock at its start, so two
-writers wait for each other instead of failing half-way. Threads of one process queue for it here: SQLite itself looks
-for the lock again after pauses that grow, so that of many who wait the latest comes first and the others last.
-Errors never carry the values of a statement.
+writers wait for each other instead of failing half-way. Threads of one process queue for it here, and the first of
+them looks every millisecond whether another process is done: SQLite's own pauses grow to a tenth of a second, so that
+of many who wait the latest comes first and the others last. Errors never carry the values of a statement.
 """
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -31,6 +33,7 @@ from cds.errors import DatabaseVersionError
 from cds.store.encryption import give_key
 
 PATIENCE_MS = 10_000
+_LOOK_AGAIN_SECONDS = 0.001
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -123,15 +126,28 @@ def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None
 
 def _begin_sqlite(connection: Connection) -> None:
     options: Any = connection.get_execution_options()
-    patience = int(options.get("patience_ms", PATIENCE_MS))
     driver: Any = connection.connection.driver_connection
-    if connection.info.get("patience_ms", PATIENCE_MS) != patience:
-        driver.execute(f"PRAGMA busy_timeout={patience}")
-        connection.info["patience_ms"] = patience
-    if options.get("writing", False):
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-    else:
+    if not options.get("writing", False):
         driver.execute("BEGIN")  # takes no lock, so there is no error to translate
+        return
+    until = time.monotonic() + int(options.get("patience_ms", PATIENCE_MS)) / 1000
+    driver.execute("PRAGMA busy_timeout=0")
+    try:
+        while not _begun(driver) and time.monotonic() < until:
+            time.sleep(_LOOK_AGAIN_SECONDS)
+        if not driver.in_transaction:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+    finally:
+        driver.execute(f"PRAGMA busy_timeout={PATIENCE_MS}")
+
+
+def _begun(driver: Any) -> bool:
+    """Begin writing, unless another process does; what else is wrong is left for the caller to meet."""
+    try:
+        driver.execute("BEGIN IMMEDIATE")
+    except (sqlite3.OperationalError, sqlcipher.OperationalError) as error:
+        return "locked" not in str(error)
+    return True
 
 
 def _alembic(connection: Connection | None = None) -> Config:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -30,6 +29,7 @@ from cds.api.v1 import v1_router
 from cds.api.verdicts import verdicts_router
 from cds.audit import AuditMiddleware
 from cds.hooks.limits import BodyLimitMiddleware
+from cds.operating.heap import settle
 from cds.pages import mount_pages
 from cds.service import Service
 
@@ -79,8 +79,7 @@ def _lifespan(service: Service) -> Callable[[FastAPI], AbstractAsyncContextManag
     @asynccontextmanager
     async def run(_: FastAPI) -> AsyncIterator[None]:
         await anyio.to_thread.run_sync(service.warm_up)
-        gc.collect()
-        gc.freeze()  # models and rules stay: looking through them again would hold up requests
+        settle()
         yield
 
     return run

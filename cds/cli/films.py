@@ -60,6 +60,9 @@ def analyze(
     """
     settings = load_settings()
     analyzer = Models(settings, Configs(settings.config_dir)).analyzer
+    for cut_off in analyzer.cut_offs():
+        if cut_off["reason"] is not None:
+            messages.print(escape(f"threshold of {cut_off['finding']} not in force: {cut_off['reason']}"))
     technique = Technique(age_years=age, sex=sex, view=view, body_part=body_part, assume_adult=age is None)
     rejected, written = 0, set[str]()
     for path, result in analyze_files(analyzer, _expanded(images), technique):

@@ -86,7 +86,8 @@ def train(
     """
     from cds.studies.running import trained
 
-    with progress_bar("training") as progress:
+    with progress_bar("training") as bar:
+        progress = bar if messages.is_terminal else None
         card = trained(package.value, task, data, out, start=start, say=messages.print, progress=progress)
     messages.print(f"wrote {out}")
     print_json(card) if as_json else _show(card)

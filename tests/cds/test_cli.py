@@ -277,6 +277,17 @@ def test_films_that_cannot_be_used_are_rejected_with_the_reason_and_never_a_numb
     assert run("analyze", tmp_path, "--age", "-1").status == 2
 
 
+def test_a_cut_off_of_other_weights_is_said_where_films_are_analysed(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = {"id": "t", "finding": "tuberculosis", "model": "vision-adult", "model_sha256": "ab" * 32, "value": 0.4}
+    (tmp_path / "thresholds.yaml").write_text(json.dumps({"thresholds": [entry]}), "utf-8")
+    monkeypatch.setenv("CDS_CONFIG_DIR", str(tmp_path))
+    assert "tuberculosis not in force: it was calibrated on other weights" in run(
+        "analyze", get_testdata_file("RG3_J2KI.dcm")
+    ).err.replace("\n", " ")
+
+
 def test_quality_has_a_line_for_each_file_and_the_whole_table_as_csv(run: Any, tmp_path: Path) -> None:
     (tmp_path / "films").mkdir()
     (tmp_path / "films" / "limb.dcm").write_bytes(Path(get_testdata_file("RG3_J2KI.dcm")).read_bytes())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
+from multiprocessing import active_children
 from pathlib import Path
 
 import cv2
@@ -34,6 +36,7 @@ from vision.training.anatomy_train import train_fold as train_outlines  # noqa: 
 from vision.training.augment import Augmentation  # noqa: E402
 from vision.training.datasets import PLACE_SIDE, STORED_SIDE, FilmSet  # noqa: E402
 from vision.training.export import converted, export  # noqa: E402
+from vision.training.folds import StepProgress, train_folds  # noqa: E402
 from vision.training.network import BLOCKS, ChestNetwork, ExportedEnsemble, Trunk  # noqa: E402
 from vision.training.run import train_model  # noqa: E402
 from vision.training.schedule import checkpoint_of  # noqa: E402
@@ -87,6 +90,12 @@ class TestAugmentation:
         assert np.array_equal(first[0], second[0])
 
 
+def endless(fold: int, checkpoints: Path, progress: StepProgress) -> None:
+    progress(10, 20, 0.0)
+    while True:
+        time.sleep(0.1)
+
+
 class TestTraining:
     def test_patients_of_the_fold_are_never_shown(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         shown: list[int] = []
@@ -138,6 +147,15 @@ class TestTraining:
         network = train_fold(one, recipe, 0, tmp_path / "second")
         assert network.head.out_features == 1
         assert checkpoint_of(tmp_path / "second", 0).is_file()
+
+    def test_an_interruption_ends_every_fold_at_once(self, tmp_path: Path) -> None:
+        def interrupted(done: int, steps: int) -> None:
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            train_folds(endless, 2, tmp_path, workers=1, say=print, progress=interrupted)
+        assert not active_children()
+        assert not (tmp_path / "fold1.jsonl").exists()
 
     def test_unknown_task_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="adult, paediatric"):

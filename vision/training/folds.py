@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Protocol
 
@@ -32,7 +32,7 @@ def train_folds(
     say: Say,
     progress: Progress | None = None,
 ) -> None:
-    """Train every fold.
+    """Train every fold. An interruption ends the processes of all folds at once; their checkpoints are whole.
 
     workers   folds trained at a time
     progress  called with the steps done and those of the whole run; None: `say` tells them
@@ -41,11 +41,16 @@ def train_folds(
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         runs = [pool.submit(_train_logged, train, fold, checkpoints) for fold in range(folds)]
         told: dict[int, str] = {}
-        while not all(run.done() for run in runs):
-            _tell(checkpoints, folds, told, say if progress is None else None)
-            if progress is not None and told:
-                progress(*_steps(told, folds))
-            time.sleep(1)
+        try:
+            while not all(run.done() for run in runs):
+                _tell(checkpoints, folds, told, say if progress is None else None)
+                if progress is not None and told:
+                    progress(*_steps(told, folds))
+                time.sleep(1)
+        except BaseException:
+            for process in active_children():
+                process.terminate()
+            raise
         for run in runs:
             run.result()
 

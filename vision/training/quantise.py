@@ -41,13 +41,11 @@ def int8_weights(model: openvino.Model) -> None:
 def int8_arithmetic(model: openvino.Model, inputs: Iterable[NDArray[np.float32]]) -> None:
     """Let the convolutions with int8 weights take int8 inputs too, so that they run in int8 arithmetic.
 
-    Not those that see a single place: they cost next to nothing, and with them among the others the output was wrong.
-
     inputs  of the model, as when serving: what flows between its layers for them decides the ranges
     """
     readers: dict[tuple[str, int], list[Any]] = {}
     for layer in model.get_ordered_ops():
-        if _has_int8_weights(layer) and not _sees_one_place(layer):
+        if _has_int8_weights(layer):
             source = layer.input_value(0)
             readers.setdefault((source.get_node().friendly_name, source.get_index()), []).append(layer)
     sources = [layers[0].input_value(0) for layers in readers.values()]
@@ -62,11 +60,6 @@ def _has_int8_weights(layer: openvino.Node) -> bool:
     if layer.get_type_name() != "Convolution":
         return False
     return str(layer.input_value(1).get_node().get_type_name()) == "Multiply"
-
-
-def _sees_one_place(layer: openvino.Node) -> bool:
-    """Say whether what a convolution takes has the height and width of one."""
-    return list(layer.get_input_partial_shape(0))[2:] == [1, 1]
 
 
 def _ranges(

@@ -6,6 +6,7 @@
     python -m vision.training.run fracture --data DATA --out FOLDER
     python -m vision.training.run mammography --data DATA --out FOLDER
     python -m vision.training.run anatomy --data DATA --out FOLDER
+    python -m vision.training.run adult --data DATA --out FOLDER --measure    # trains nothing: the card's numbers anew
 
 DATA holds the development sets, or is a hospital's own folder (`vision.evaluation.films.own_films`).
 A run that was cut off goes on from its checkpoints when started again with the same folders.
@@ -24,7 +25,7 @@ import numpy as np
 import openvino
 from numpy.typing import NDArray
 
-from vision.card import Calibration, Golden, ModelCard, combined_sha256, hashes, write_card
+from vision.card import Calibration, Golden, ModelCard, combined_sha256, hashes, read_card, write_card
 from vision.encode import Encoder
 from vision.evaluation.films import TASKS, LabelledFilms, labels_sha256, task_films
 from vision.evaluation.lungs import lungs_of
@@ -152,15 +153,32 @@ def finish(
     ]
     preparation = replace(recipe.preparation, regions=tuple(stages))
     export(members, recipe.size, out, views=len(stages), inputs=_inputs(films, preparation))
+    return _measured(_draft(task, films, recipe, out, words), films, out, say, words)
+
+
+def measure_again(folder: Path, data: Path, say: Say) -> ModelCard:
+    """Write all numbers of a model's card anew, its weights as they are; returns the card, verified.
+
+    For when what comes before the networks has changed, such as where the lungs are found, or what is measured.
+
+    data  the films that the model was made from
+    """
+    card = read_card(folder)
+    films, words = _films_and_words(card.id.removeprefix("vision-"), data)
+    return _measured(card, films, folder, say, words)
+
+
+def _measured(card: ModelCard, films: LabelledFilms, out: Path, say: Say, words: Words) -> ModelCard:
+    """Measure the networks of a folder out of fold, and write a card with the figures; returns it, verified."""
     compiled = openvino.Core().compile_model(out / "model.xml", "CPU", {"INFERENCE_NUM_THREADS": 1})
-    encoder = Encoder(_draft(task, films, recipe, out, words), compiled)
+    encoder = Encoder(card, compiled)
     say("measuring films by the member that has not seen their patient")
     logits = unseen_logits(encoder, films)
     say("resampling patients")
     figures = measured(
         films,
         logits,
-        recipe.folds,
+        card.folds,
         untrusted=words.untrusted,
         without_cut_off=words.without_cut_off,
         specific=words.specific,
@@ -169,7 +187,7 @@ def finish(
     if pointed is not None:
         figures.metrics[films.labels[0]]["pointing_game"] = pointed
     (out / "LICENSE").write_text(words.licence_text, "utf-8")
-    write_card(out, _with_golden(_complete(encoder.card, figures), compiled))
+    write_card(out, _with_golden(_complete(card, figures), compiled))
     card = Encoder.load(out, threads=1).card
     say(f"serves: {', '.join(card.served)}")
     return card
@@ -251,11 +269,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--start", type=Path)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--measure", action="store_true", help="train nothing: write the numbers of a card anew")
     given = parser.parse_args(arguments)
 
     def say(line: str) -> None:
         sys.stderr.write(line + "\n")
 
+    if given.measure:
+        measure_again(given.out, given.data, say)
+        return
     train_model(
         given.task,
         given.data,

@@ -12,6 +12,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from cds import __version__
 from cds.api.access import ClientAccess, signature_of, wants_page
 from cds.api.audit import audit_router
+from cds.api.description import describe
 from cds.api.dicomweb import dicomweb_router
 from cds.api.feedback import feedback_router
 from cds.api.fhir import fhir_router
@@ -59,6 +60,7 @@ def create_app(service: Service) -> FastAPI:
     mount_pages(app, service, access, signature_of, wants_page)
     _add_health(app, service)
     mount_metrics(app, service)
+    describe(app)
     app.add_middleware(SecureHeadersMiddleware, settings=service.settings)
     app.add_middleware(AuditMiddleware, trail=service.audit)
     app.add_middleware(BodyLimitMiddleware, max_bytes=service.settings.max_body_mb * 1024 * 1024)

@@ -8,6 +8,7 @@ from fastapi import APIRouter, HTTPException, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from cds.api.access import signature_of
+from cds.api.description import also, binary
 from cds.assessing.assessment import utc_now
 from cds.audit import note_access
 from cds.deidentify.remote import RemoteWords
@@ -78,7 +79,7 @@ def reading_router(service: Service) -> APIRouter:
     _add_states(router, service)
     _add_opinions(router, service)
 
-    @router.get("/studies/{study_id}/pixels", response_class=Response)
+    @router.get("/studies/{study_id}/pixels", response_class=Response, responses=binary("application/octet-stream"))
     def pixels(study_id: str, max_side: Annotated[int, Query(ge=64, le=4096)] = 2048) -> Response:
         """Return the film in its whole depth: unsigned 16 bits, little-endian, row by row; the headers say the rest.
 
@@ -191,7 +192,7 @@ def _add_opinions(router: APIRouter, service: Service) -> None:
         note_access(patient=patient, thing=f"film/{film.row.id}")
         return AskedCase(id=asked.id, study_id=film.row.id, patient=patient)
 
-    @router.post("/opinions/{opinion_id}/reply", status_code=201)
+    @router.post("/opinions/{opinion_id}/reply", status_code=201, responses=also(409))
     def reply(opinion_id: str, body: ReplyRequest, request: Request) -> Opinion:
         """Answer a question; an answer is not changed."""
         with service.database.writing() as session:

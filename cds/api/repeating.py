@@ -26,13 +26,17 @@ _Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 _Work = Callable[[], Awaitable[Response]]
 
 
-def repeatable_route(service: Service, access: Callable[[Request], Awaitable[Any]]) -> type[APIRoute]:
+class Repeatable(APIRoute):
+    """A route that may be asked again; see `repeatable_route`."""
+
+
+def repeatable_route(service: Service, access: Callable[[Request], Awaitable[Any]]) -> type[Repeatable]:
     """Return the class of routes whose POSTs take an Idempotency-Key and whose GETs carry an ETag.
 
     access  lets the caller in, before an answer is taken from those that are kept
     """
 
-    class RepeatableRoute(APIRoute):
+    class RepeatableRoute(Repeatable):
         def get_route_handler(self) -> _Handler:
             handle = super().get_route_handler()
 

@@ -17,6 +17,7 @@ from fastapi.routing import APIRoute
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from cds.api.access import client_of
+from cds.api.description import also, binary
 from cds.api.paging import Cursor, link_next, position_of
 from cds.arrival.contexts import GivenContext
 from cds.assessing.assessment import utc_now
@@ -127,6 +128,7 @@ def _add_studies(router: APIRouter, service: Service) -> None:
         "/studies",
         status_code=202,
         tags=["studies"],
+        responses=also(415),
         openapi_extra={"requestBody": {"content": {_DICOM: {"schema": {"type": "string", "format": "binary"}}}}},
     )
     async def submit_film(request: Request) -> FilmAccepted:
@@ -159,7 +161,9 @@ def _add_studies(router: APIRouter, service: Service) -> None:
         """Return a film and its result."""
         return _film_state(_film(service, study_id))
 
-    @router.get("/studies/{study_id}/film.png", tags=["studies"], response_class=Response)
+    @router.get(
+        "/studies/{study_id}/film.png", tags=["studies"], response_class=Response, responses=binary("image/png")
+    )
     def film_picture(
         study_id: str,
         max_side: Annotated[int, Query(ge=64, le=2048)] = 1024,
@@ -173,7 +177,12 @@ def _add_studies(router: APIRouter, service: Service) -> None:
             raise HTTPException(422, str(error)) from None
         return Response(picture, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
 
-    @router.get("/studies/{study_id}/heatmaps/{finding}.png", tags=["studies"], response_class=Response)
+    @router.get(
+        "/studies/{study_id}/heatmaps/{finding}.png",
+        tags=["studies"],
+        response_class=Response,
+        responses=binary("image/png"),
+    )
     def heatmap_picture(
         study_id: str, finding: str, max_side: Annotated[int, Query(ge=64, le=2048)] = 1024
     ) -> Response:
@@ -257,7 +266,7 @@ def _add_knowledge(router: APIRouter, service: Service) -> None:
             raise NotFoundError("no such model; GET /api/v1/models lists them")
         return {**row, "card": service.models.card(model_id)}
 
-    @router.post("/risk", tags=["risk"])
+    @router.post("/risk", tags=["risk"], responses=also(404))
     async def assess_patient(body: Annotated[RiskRequest, Body(openapi_examples=_RISK_EXAMPLES)]) -> Assessment:
         """Return the assessment of the patient of a bundle, or of one who is known here by film, report or hook."""
         if body.bundle is None:

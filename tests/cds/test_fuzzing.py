@@ -145,6 +145,9 @@ def _send(client: httpx.Client | TestClient, case: Any) -> None:
     prepared = case.as_transport_kwargs(base_url=str(client.base_url))
     answer = client.request(**{name: part for name, part in prepared.items() if name != "cookies"})
     assert answer.status_code < 500, f"{case.method} {case.path}: {answer.status_code}"
+    if case.path.startswith("/api/v1"):
+        described = case.operation.definition.raw["responses"]
+        assert str(answer.status_code) in described, f"{case.method} {case.path}: {answer.status_code}"
 
 
 def test_no_request_by_the_description_ends_in_an_error_of_ours(client: TestClient) -> None:

@@ -15,7 +15,6 @@ from cds.models import Models
 from cds.settings import load_settings
 from cds.site.configuration import Configs
 from vision import Technique, analyze_files, heatmap_png, masks_png
-from vision.quality import quality_picture, quality_summary, quality_table
 from vision.result import ImagingResult
 
 _Files = Annotated[list[Path], typer.Argument(help="DICOM, PNG or JPEG files, or folders of them.")]
@@ -106,6 +105,8 @@ def quality(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, with all columns.")] = False,
 ) -> None:
     """Show the data hygiene of a folder: a line for each file, the whole table as CSV, and a picture of it."""
+    from vision.quality import quality_picture, quality_summary, quality_table
+
     with progress_bar("reading") as progress:
         rows = quality_table(_expanded([folder]), progress)
     for row in rows:

@@ -56,7 +56,7 @@ def worklist(
     from datetime import timedelta
 
     from cds.settings import load_settings
-    from cds.simulation import ArrivalModel, Detector, arrivals_of_log, draw, simulated
+    from cds.simulation import ArrivalModel, Detector, arrivals_of_log, simulated
     from cds.site.configuration import Configs
     from vision.analyze import MODELS
 
@@ -78,6 +78,8 @@ def worklist(
     else:
         _show(simulation)
     if picture is not None:
+        from cds.simulation.picture import draw
+
         draw(simulation, picture)
         messages.print(f"wrote {picture}")
 

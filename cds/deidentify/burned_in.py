@@ -12,7 +12,6 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from rapidocr import EngineType, RapidOCR
 
 from vision import Radiograph
 from vision.render import shrunk
@@ -39,6 +38,8 @@ class TextFinder:
     """The detector, loaded once; one picture at a time."""
 
     def __init__(self, threads: int = 2) -> None:
+        from rapidocr import EngineType, RapidOCR  # slow to import, and needed by few
+
         kinds = {f"{part}.engine_type": EngineType.OPENVINO for part in ("Det", "Cls", "Rec")}
         options = {"EngineConfig.openvino.inference_num_threads": threads, "Global.log_level": "critical"}
         self._engine: Any = RapidOCR(params={**kinds, **options})

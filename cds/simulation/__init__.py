@@ -4,7 +4,7 @@ arrivals.py  films to come: a replayed log or a stated model, with the findings 
 detector.py  what the packaged model would say of them, by its card
 queueing.py  readers, policies, and when each film is read
 figures.py   turnaround by finding and policy, with intervals over runs
-picture.py   the same as a picture
+picture.py   the same as a picture; imported where one is wanted
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 from cds.simulation.arrivals import Arrival, ArrivalModel, arrivals_of_log
 from cds.simulation.detector import Detector
 from cds.simulation.figures import Simulation, simulated
-from cds.simulation.picture import draw
 from cds.simulation.queueing import POLICIES, turnarounds
 
 __all__ = [
@@ -22,7 +21,6 @@ __all__ = [
     "Detector",
     "Simulation",
     "arrivals_of_log",
-    "draw",
     "simulated",
     "turnarounds",
 ]

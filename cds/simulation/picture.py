@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
 
 from cds.simulation.figures import Simulation
 from cds.simulation.queueing import POLICIES
@@ -15,10 +15,8 @@ _COLOURS = {POLICIES[0]: "#6b7785", POLICIES[1]: "#d08a17", POLICIES[2]: "#0f766
 
 def draw(simulation: Simulation, path: Path) -> None:
     """Write the picture; the suffix names the format (PNG, SVG or PDF)."""
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(12, 4.6), layout="constrained")
+    figure = Figure(figsize=(12, 4.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
     for name, minutes in simulation.sample.items():
         ordered = np.sort(minutes)
         left.plot(ordered, np.arange(1, len(ordered) + 1) / len(ordered), color=_COLOURS[name], label=name, lw=2)
@@ -41,4 +39,3 @@ def draw(simulation: Simulation, path: Path) -> None:
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=110)
-    pyplot.close(figure)

@@ -8,14 +8,16 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from cds.site.configuration import Configs
 from cds.site.entries import put_entry, site_entries
-from fusion.evaluation.operating_points import OperatingPoint
 from vision import CutOff
+
+if TYPE_CHECKING:
+    from fusion.evaluation.operating_points import OperatingPoint
 
 FILE, TOP = "thresholds.yaml", "thresholds"
 _HEAD = (

@@ -42,8 +42,8 @@ class TourCase:
 
     @property
     def shown(self) -> str | None:
-        """The finding whose heatmap lies over the film."""
-        return next(iter(self.overlay), None)
+        """The finding whose heatmap lies over the film; `abnormal`, which names none, only where there is no other."""
+        return min(self.overlay, key=lambda finding: finding == "abnormal", default=None)
 
 
 @dataclass(frozen=True)

@@ -230,7 +230,7 @@ class Settings(BaseSettings):
     max_body_mb: int = Field(default=64, ge=1, le=2048, description="Largest request body. Example: 128")
     api_processes: int = Field(default=2, ge=1, le=64, description="Processes that answer requests. Example: 4")
     requests_per_second: float = Field(
-        default=100, gt=0, le=100_000, description="Requests of one client a second, in each process. Example: 20"
+        default=100, gt=0, le=100_000, description="Requests of one client a second, over all processes. Example: 20"
     )
     requests_burst: float = Field(
         default=400, ge=1, le=100_000, description="Requests of one client at once, after a rest. Example: 100"

@@ -19,7 +19,7 @@ from cds.api.fhir import fhir_router
 from cds.api.headers import SecureHeadersMiddleware
 from cds.api.hooks import mount_hooks
 from cds.api.identity import identity_router
-from cds.api.metrics import mount_metrics
+from cds.api.metrics import counted_in, mount_metrics
 from cds.api.problems import install_problem_handlers
 from cds.api.rates import RateLimitMiddleware
 from cds.api.reading import reading_router
@@ -65,7 +65,10 @@ def create_app(service: Service) -> FastAPI:
     app.add_middleware(AuditMiddleware, trail=service.audit)
     app.add_middleware(BodyLimitMiddleware, max_bytes=service.settings.max_body_mb * 1024 * 1024)
     app.add_middleware(
-        RateLimitMiddleware, rate=service.settings.requests_per_second, burst=service.settings.requests_burst
+        RateLimitMiddleware,
+        rate=service.settings.requests_per_second,
+        burst=service.settings.requests_burst,
+        folder=counted_in(),
     )
     if service.settings.cors_origins:
         app.add_middleware(

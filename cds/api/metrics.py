@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 
 from fastapi import FastAPI, Response
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -47,12 +48,18 @@ class RequestMetricsMiddleware:
             self._seconds.labels(route).observe(time.perf_counter() - started)
 
 
+def counted_in() -> Path | None:
+    """Return the folder in which processes that share a port count together; None where there is one process."""
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    return Path(folder) if folder else None
+
+
 def mount_metrics(app: FastAPI, service: Service) -> None:
     """Add /metrics, and count what is asked from here on."""
     counted = CollectorRegistry()
     app.add_middleware(RequestMetricsMiddleware, registry=counted)
     told = counted
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:  # then what is counted lies there, of every process
+    if counted_in() is not None:
         told = CollectorRegistry()
         MultiProcessCollector(told)  # type: ignore[no-untyped-call]
     told.register(ReadingMetrics(lambda: service.database))

@@ -216,7 +216,7 @@ def counted(client: httpx.Client, route: str) -> float:
 
 
 def test_processes_that_share_a_port_count_together_and_outlive_each_other_but_not_the_service(tmp_path: Path) -> None:
-    with served(tmp_path, api_processes=2) as running:
+    with served(tmp_path, api_processes=2, requests_per_second=0.001, requests_burst=30) as running:
         both = running.children("api", 2)
         with running.client() as client:
             before = counted(client, "/api/v1/scores")
@@ -225,6 +225,11 @@ def test_processes_that_share_a_port_count_together_and_outlive_each_other_but_n
                 assert client.get("/api/v1/scores").is_success
         with running.client() as client:
             assert counted(client, "/api/v1/scores") == before + 12
+        statuses = []
+        for _ in range(20):
+            with running.client() as client:
+                statuses.append(client.get("/api/v1/scores").status_code)
+        assert statuses == [200] * 18 + [429] * 2
         os.kill(both[0], signal.SIGKILL)
         for _ in range(12):
             wait_for(lambda: httpx.get(f"{running.address}/health/ready").is_success, "the other process")

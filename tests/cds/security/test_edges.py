@@ -54,6 +54,20 @@ def test_a_bucket_lets_a_burst_through_and_then_the_rate() -> None:
     assert [buckets.take(b"a") > 0 for _ in range(4)] == [False, False, False, True]
 
 
+def test_processes_that_share_a_folder_share_the_buckets(tmp_path: Path) -> None:
+    one, other = (Buckets(rate=1, burst=4, file=tmp_path / "clients", clock=lambda: 9.0) for _ in range(2))
+    assert [bucket.take(b"a") for bucket in (one, other, one, other)] == [0, 0, 0, 0]
+    assert one.take(b"a") == other.take(b"a") == pytest.approx(1)
+    assert Buckets(rate=1, burst=4, file=tmp_path / "clients", clock=lambda: 9.0).take(b"a") > 0
+
+
+def test_a_flood_of_made_up_clients_takes_nothing_from_another() -> None:
+    buckets = Buckets(rate=1, burst=4, clock=lambda: 9.0)
+    for number in range(20_000):
+        buckets.take(b"made up %d" % number)
+    assert buckets.take(b"a client") == 0
+
+
 def test_a_client_that_asks_too_much_is_told_when_to_come_back_and_others_go_on(make_client: Any) -> None:
     client = make_client(requests_per_second=0.01, requests_burst=3)
     answers = [client.get("/api/v1/models", headers=bearer(KEY)) for _ in range(4)]

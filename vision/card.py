@@ -99,7 +99,7 @@ class ModelCard(CardOfWeights):
                  fold k modulo n
     calibration  per label, fitted on logits of patients that the member had not seen
     prevalence   per label, of the films the calibration was fitted on
-    thresholds   per served label with a cut-off: value (a score), operating_point, sensitivity and specificity there
+    thresholds   per served label with a cut-off: value (a score), operating_point; sensitivity, specificity, accuracy
     bound_to     the weights and the arithmetic that thresholds and calibration stand for
     metrics      per label, out of fold, with 95 % intervals by resampling patients
     subgroups    per served label: AUROC by view, source, sex and age band

@@ -38,7 +38,7 @@ from vision.training.datasets import PLACE_SIDE, STORED_SIDE, FilmSet  # noqa: E
 from vision.training.export import converted, export  # noqa: E402
 from vision.training.folds import StepProgress, train_folds  # noqa: E402
 from vision.training.network import BLOCKS, ChestNetwork, ExportedEnsemble, Trunk  # noqa: E402
-from vision.training.run import train_model  # noqa: E402
+from vision.training.run import measure_again, train_model  # noqa: E402
 from vision.training.schedule import checkpoint_of  # noqa: E402
 from vision.training.train import Recipe, load_fold, train_fold  # noqa: E402
 
@@ -186,6 +186,7 @@ class TestTrainModel:
         assert "fewer than 40" in loaded.tried["paediatric_pneumonia"]
         assert (tmp_path / "out" / "LICENSE").is_file()
         assert said[-1].startswith("serves")
+        assert measure_again(tmp_path / "out", tmp_path / "data", said.append) == loaded
 
 
 def own_folder(folder: Path, count: int = 44, column: str = "fracture") -> Path:

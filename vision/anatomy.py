@@ -14,11 +14,12 @@ import openvino
 from numpy.typing import NDArray
 
 from vision.anatomy_card import AnatomyCard, read_card
-from vision.card import TOLERANCE, verify_files
+from vision.card import TOLERANCE
 from vision.errors import ModelVerificationError
 from vision.outline import Polygon, area_of, filled, margin_of, outlines
 from vision.prepare import golden_film, prepared
 from vision.result import Box, Mask, ModelRef, Structure
+from vision.weights import compiled
 
 LABELS: Mapping[Structure, int] = {"right_lung": 1, "left_lung": 2, "heart": 3}
 """Values of a label map, those of JSRT; 0 is everything else."""
@@ -86,14 +87,7 @@ class AnatomyModel:
         Raises ModelVerificationError when the folder does not match its card.
         """
         card = read_card(folder)
-        verify_files(folder, card)
-        try:
-            compiled = openvino.Core().compile_model(
-                folder / "model.xml", "CPU", {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
-            )
-        except RuntimeError as error:
-            raise ModelVerificationError(f"{card.id}: the weights do not load ({type(error).__name__})") from None
-        model = cls(card, compiled)
+        model = cls(card, compiled(folder, card, threads))
         found = golden_shares(model.member_shares(golden_film(card.golden.side)).mean(0))
         if np.abs(np.array(found) - np.array(card.golden.shares)).max() > TOLERANCE:
             raise ModelVerificationError(f"{card.id}: the golden film is not outlined as the card has it")

@@ -13,10 +13,10 @@ import numpy as np
 import openvino
 from numpy.typing import NDArray
 
-from vision.card import ModelCard, read_card, verify_files, verify_golden
-from vision.errors import ModelVerificationError
+from vision.card import ModelCard, read_card, verify_golden
 from vision.prepare import golden_film, views
 from vision.result import Box
+from vision.weights import compiled
 
 FILM_GRID = 16
 """Side of the grid on which maps of several views are laid over the film."""
@@ -57,14 +57,7 @@ class Encoder:
         Raises ModelVerificationError when the folder does not match its card.
         """
         card = read_card(folder)
-        verify_files(folder, card)
-        try:
-            model = openvino.Core().compile_model(
-                folder / "model.xml", "CPU", {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
-            )
-        except RuntimeError as error:
-            raise ModelVerificationError(f"{card.id}: the weights do not load ({type(error).__name__})") from None
-        encoder = cls(card, model)
+        encoder = cls(card, compiled(folder, card, threads))
         verify_golden(card, encoder.encode(golden_film(card.golden.side)).scores)
         return encoder
 

@@ -15,7 +15,6 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
-from vision.card import hashes
 from vision.errors import ModelVerificationError
 from vision.gate_card import GateCard, Golden, read_card
 from vision.gate_header import RAW, header_rejection, stated_view
@@ -25,6 +24,7 @@ from vision.radiograph import Radiograph
 from vision.result import ModelRef, Rejection, View
 from vision.subject import Subject
 from vision.technique import Technique
+from vision.weights import compiled
 
 GATE = Path(__file__).parent / "models" / "gate"
 TOLERANCE = 0.02
@@ -84,15 +84,8 @@ class Gate:
     def load(cls, folder: Path = GATE, threads: int = 2) -> Gate:
         """Return the gate in `folder`. Raises ModelVerificationError when hash or golden output do not match."""
         card = read_card(folder)
+        gate = cls(card, compiled(folder, card, threads, INFERENCE_PRECISION_HINT="f32"))
         try:
-            found = hashes(folder)
-        except OSError as error:
-            raise ModelVerificationError(f"the gate's weights cannot be read ({type(error).__name__})") from None
-        if found != card.files:
-            raise ModelVerificationError("the gate's weights are not those of its card (sha256 differs)")
-        settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
-        try:
-            gate = cls(card, ov.Core().compile_model(folder / "model.xml", "CPU", settings))
             given = gate._given(golden_film(card.preparation.size))
         except (RuntimeError, KeyError) as error:
             raise ModelVerificationError(f"the gate cannot be run ({type(error).__name__})") from None

@@ -12,8 +12,9 @@ import pytest
 from sklearn.datasets import load_sample_image
 
 from vision import ModelVerificationError, Radiograph, Technique, read_radiograph
+from vision.card import write_card
 from vision.gate import GATE, NOT_CHEST, Gate
-from vision.gate_card import read_card, write_card
+from vision.gate_card import read_card
 from vision.gate_header import header_rejection
 from vision.gate_pixels import pixel_rejection
 

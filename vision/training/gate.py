@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.linear_model import LogisticRegression
 
-from vision.card import hashes
+from vision.card import hashes, write_card
 from vision.gate import GATE
-from vision.gate_card import GateCard, Golden, read_card, write_card
+from vision.gate_card import GateCard, Golden, read_card
 from vision.prepare import Preparation, golden_film, prepared
 from vision.training.backbone import pretrained
 from vision.training.gate_evaluation import evaluate, figures

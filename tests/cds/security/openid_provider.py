@@ -12,6 +12,7 @@ import hmac
 import html
 import json
 import secrets
+import ssl
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -34,13 +35,17 @@ class OpenIdProvider:
     algorithm       RS256, ES256, HS256 (with the public RSA key as secret) or none
     metadata        what discovery says beside or instead of what is right; None leaves it out
     asked           the last authorization request
+    tls             what it speaks TLS by, as `localhost`
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.keys: Json = {"RS256": rsa_key(), "ES256": ECKey.generate_key("P-256", {"kid": "es"})}
         self.behave()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.issuer = f"http://127.0.0.1:{self._server.server_address[1]}/realms/hospital"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+            self.issuer = f"https://localhost:{self._server.server_address[1]}/realms/hospital"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import socket
 import ssl
 import threading
@@ -11,10 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from fastapi.testclient import TestClient
 from pydantic import ValidationError
 
@@ -23,6 +18,7 @@ from cds.api.rates import Buckets
 from cds.operating.serving import http_server
 from cds.service import Service
 from cds.settings import Settings
+from tests.cds.security.certificates import self_signed
 
 KEY, OTHER = "the-key-of-the-ward-1", "the-key-of-the-lab-12"
 
@@ -121,19 +117,6 @@ def test_every_answer_carries_the_headers_that_browsers_need(make_client: Any) -
         assert "server" not in headers
 
 
-def _certificate(folder: Path) -> tuple[Path, Path]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    built = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-    dated = built.serial_number(1).not_valid_before(now).not_valid_after(now + datetime.timedelta(days=1))
-    certificate, private = folder / "tls.pem", folder / "tls.key"
-    certificate.write_bytes(dated.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
-    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-    private.write_bytes(key.private_bytes(pem, pkcs8, serialization.NoEncryption()))
-    return certificate, private
-
-
 def _handshake(port: int, version: ssl.TLSVersion, ciphers: str | None = None) -> str | None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -148,7 +131,7 @@ def _handshake(port: int, version: ssl.TLSVersion, ciphers: str | None = None) -
 def test_old_tls_and_ciphers_without_forward_secrecy_are_refused(
     tmp_path: Path, free_port: int, minimum: Any, spoken: set[str]
 ) -> None:
-    certificate, key = _certificate(tmp_path)
+    certificate, key = self_signed(tmp_path)
     service = Service(
         Settings(
             data_dir=tmp_path / "data", port=free_port, tls_certificate=certificate, tls_key=key, tls_minimum=minimum

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -26,10 +27,11 @@ from cds.pages.signin import own_path
 from cds.service import Service
 from cds.settings import Settings
 from cds.signin.codeflow import CodeFlow
-from cds.signin.provider import SignIn
+from cds.signin.provider import SignedIn, SignIn
 from cds.signin.sessions import BrowserSession
 from cds.store.browser_tables import BrowserSessionRow, CodeRequestRow
 from tests.cds.hooks.builders import plant_film
+from tests.cds.security.certificates import self_signed
 from tests.cds.security.openid_provider import CLIENT, SECRET, OpenIdProvider
 
 BASE = "https://cds.example"
@@ -314,6 +316,39 @@ def test_a_provider_that_is_away_is_said_to_be(tmp_path: Path, free_port: int) -
     service = Service(Settings(data_dir=tmp_path / "data", signin_issuer=issuer, signin_client_id=CLIENT))
     away = TestClient(create_app(service)).get("/signin/start")
     assert (away.status_code, "does not answer" in away.text) == (503, True)
+    service.close()
+
+
+def test_a_provider_may_have_a_certificate_of_the_hospitals_own_authority(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = self_signed(tmp_path)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    provider = OpenIdProvider(tls)
+    (tmp_path / "secret").write_text(SECRET)
+    settings = Settings(
+        data_dir=tmp_path / "data",
+        signin_issuer=provider.issuer,
+        signin_client_id=CLIENT,
+        signin_client_secret_file=tmp_path / "secret",
+    )
+    service = Service(settings)
+    service.database.migrate()
+
+    async def sign_in_at(signin: SignIn) -> SignedIn:
+        begun = await signin.begin("/", at=datetime.now(UTC))
+        query = dict(parse_qsl(urlsplit(provider.authorized(begun.redirect)).query))
+        return await signin.finish(
+            query["code"], query["state"], begun.browser, query["iss"], before=None, at=datetime.now(UTC)
+        )
+
+    with pytest.raises(AuthorizationError, match="does not answer"):
+        asyncio.run(sign_in_at(signin_of(service)))
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    done = asyncio.run(sign_in_at(signin_of(service)))
+    assert service.sessions.of(done.token, at=datetime.now(UTC)) is not None
+    provider.close()
     service.close()
 
 

@@ -57,7 +57,8 @@ def evaluate(
     """Measure a part of the program on cases with known truth: metrics with 95 % intervals."""
     from cds.studies.running import evaluated
 
-    figures = evaluated(subject.value, data, model=model, picture=picture)
+    with progress_bar("measuring") as progress:
+        figures = evaluated(subject.value, data, model=model, picture=picture, progress=progress)
     print_json(figures) if as_json else _show(figures)
     if picture is not None:
         messages.print(f"wrote {picture}")

@@ -24,13 +24,16 @@ _TRAIN_EXTRA = "training needs more packages: pip install 'roentgen-cds[train]'"
 _FUSION_TASKS = ("deterioration", "severity", "findings")
 
 
-def evaluated(subject: str, data: Path, *, model: Path | None, picture: Path | None) -> dict[str, Any]:
+def evaluated(
+    subject: str, data: Path, *, model: Path | None, picture: Path | None, progress: Progress | None = None
+) -> dict[str, Any]:
     """Return the figures of one part of the program on cases with known truth, and draw their picture.
 
-    subject  vision, nlp, deterioration or severity
-    model    a model folder in place of the packaged one
+    subject   vision, nlp, deterioration or severity
+    model     a model folder in place of the packaged one
+    progress  vision: called with (films done, films in all), model by model
     """
-    figures: dict[str, Any] = _EVALUATIONS[subject](data, model)
+    figures = _vision(data, model, progress) if subject == "vision" else _EVALUATIONS[subject](data, model)
     if picture is not None:
         _draw(subject, figures, picture)
     return figures
@@ -85,10 +88,10 @@ def model_sha256(settings: Settings, model: str) -> str:
     raise ConfigurationError(f"no verified model {model!r}; there are: {known or 'none'}")
 
 
-def _vision(data: Path, model: Path | None) -> dict[str, Any]:
+def _vision(data: Path, model: Path | None, progress: Progress | None) -> dict[str, Any]:
     from vision.evaluation import evaluate
 
-    return evaluate(data, model=model, threads=load_settings().inference_threads)
+    return evaluate(data, model=model, threads=load_settings().inference_threads, progress=progress)
 
 
 def _nlp(data: Path, model: Path | None) -> dict[str, Any]:
@@ -133,7 +136,6 @@ def _csv(file: Path) -> pd.DataFrame:
 
 
 _EVALUATIONS: dict[str, Callable[[Path, Path | None], dict[str, Any]]] = {
-    "vision": _vision,
     "nlp": _nlp,
     "deterioration": _deterioration,
     "severity": _severity,

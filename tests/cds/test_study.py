@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +204,23 @@ def test_what_cannot_be_trained_is_said(call: tuple[str, ...], message: str, tmp
 def test_nlp_without_reports_says_so(tmp_path: Path) -> None:
     done = run("train", "nlp", "--data", tmp_path, "--out", tmp_path / "out")
     assert "reports.csv" in str(done.exception)
+
+
+def test_an_evaluation_of_films_says_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[int, int]] = []
+
+    @contextmanager
+    def bar(what: str) -> Iterator[Callable[[int, int], None]]:
+        yield lambda done, films: told.append((done, films))
+
+    def evaluate(data: Path, *, progress: Callable[[int, int], None], **settings: Any) -> dict[str, Any]:
+        progress(1, 2)
+        return {"adult": {"films": 2}}
+
+    monkeypatch.setattr("cds.cli.study.progress_bar", bar)
+    monkeypatch.setattr("vision.evaluation.evaluate", evaluate)
+    assert "films: 2" in run("evaluate", "vision", "--data", tmp_path).stdout
+    assert told == [(1, 2)]
 
 
 def test_the_help_of_training_names_the_extra() -> None:

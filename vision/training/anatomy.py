@@ -58,8 +58,8 @@ LIMITS = (
     "smooth line, the other follows the visible air more closely. A figure across them carries that difference.",
     "Lung that is white from effusion or consolidation is often left out by the readers of Shenzhen, so by the model.",
     "A right-sided heart, one lung removed or white, and children were not there to learn.",
-    "Twice the films of JSRT (75 in place of 42) changed the heart's Dice by -0.0005 (-0.0028 to 0.0018): more of the same "
-    "would not bring it to 0.945.",
+    "Twice the films of JSRT (75 in place of 42, one fold) changed the heart's Dice by -0.0005 (-0.0028 to 0.0018): no "
+    "gain from more of the same can be seen.",
 )
 
 

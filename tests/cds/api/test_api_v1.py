@@ -436,7 +436,7 @@ def test_the_openapi_page_describes_every_route(client: TestClient) -> None:
 
 
 def test_the_page_of_the_api_names_every_route(client: TestClient) -> None:
-    text = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[3] / "docs" / "api.md").read_text(encoding="utf-8")
     for path in client.get("/openapi.json").json()["paths"]:
         if path.startswith("/api/v1"):
             assert f"`{path}`" in text, path

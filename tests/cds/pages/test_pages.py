@@ -22,7 +22,7 @@ from cds.service import Service
 from cds.settings import Settings
 from cds.store.films import store_imaging_result
 from cds.store.ledger import case_by_id, store_case
-from tests.cds.planted import HOSTILE, KEY, MODEL, NOW, Planted, plant, report_resource
+from tests.cds.pages.planted import HOSTILE, KEY, MODEL, NOW, Planted, plant, report_resource
 from vision import ImagingResult
 from vision.result import Rejection
 

@@ -28,7 +28,7 @@ from cds.settings import Settings
 from cds.store.films import PRIOR, film_by_id, store_imaging_result
 from cds.store.reading_tables import ReadingEventRow
 from cds.store.tables import FilmRow, VerdictRow
-from tests.cds.planted import HOSTILE, KEY, MODEL, NOW, SYSTEM, Planted, plant
+from tests.cds.pages.planted import HOSTILE, KEY, MODEL, NOW, SYSTEM, Planted, plant
 from vision import ImagingResult, Radiograph
 from vision.result import Finding, Mask
 

@@ -122,7 +122,7 @@ def test_a_problem_is_as_described(client: TestClient, document: Json) -> None:
 
 
 def test_no_example_is_of_an_operation_that_is_none(operations: dict[str, Json]) -> None:
-    file = Path(__file__).parents[2] / "cds" / "api" / "examples.json"
+    file = Path(__file__).parents[3] / "cds" / "api" / "examples.json"
     assert set(json.loads(file.read_text(encoding="utf-8"))) <= set(operations)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from cds.audit.trail import Entry
@@ -12,6 +13,7 @@ _DICOM = "http://dicom.nema.org/resources/ontology/DCM"
 _ENTITIES = "http://terminology.hl7.org/CodeSystem/audit-entity-type"
 _ACTIONS = {"create": "C", "read": "R", "update": "U", "delete": "D", "execute": "E"}
 _OUTCOMES = {"ok": "0", "refused": "4", "failed": "8"}
+_SIGNING = {"GET /signin/callback": ("110122", "Login"), "POST /signout": ("110123", "Logout")}  # DICOM PS3.16, CID 403
 _OBSERVER = "Roentgen CDS"
 _Json = dict[str, Any]
 
@@ -28,7 +30,7 @@ def audit_event(entry: Entry, *, site: str) -> _Json:
         "resourceType": "AuditEvent",
         "id": f"entry-{entry.seq}",
         "type": _type(entry),
-        "subtype": [{"system": AUDIT_ACTIONS, "code": entry.action, "display": entry.what}],
+        "subtype": list(_subtypes(entry)),
         "action": _ACTIONS[entry.action],
         "recorded": entry.at,
         "outcome": _OUTCOMES[entry.outcome],
@@ -48,7 +50,16 @@ def audit_event(entry: Entry, *, site: str) -> _Json:
     }
 
 
+def _subtypes(entry: Entry) -> Iterator[_Json]:
+    if entry.what in _SIGNING:
+        code, display = _SIGNING[entry.what]
+        yield {"system": _DICOM, "code": code, "display": display}
+    yield {"system": AUDIT_ACTIONS, "code": entry.action, "display": entry.what}
+
+
 def _type(entry: Entry) -> _Json:
+    if entry.what in _SIGNING:
+        return {"system": _DICOM, "code": "110114", "display": "User Authentication"}
     if entry.what.split(" ")[0].isupper():
         return {"system": _TYPES, "code": "rest", "display": "RESTful Operation"}
     return {"system": _DICOM, "code": "110100", "display": "Application Activity"}

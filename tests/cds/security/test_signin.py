@@ -23,6 +23,7 @@ from structlog.testing import capture_logs
 
 from cds.api import create_app
 from cds.errors import AuthorizationError
+from cds.fhir.audit_events import audit_event
 from cds.pages.signin import own_path
 from cds.service import Service
 from cds.settings import Settings
@@ -509,6 +510,9 @@ def test_the_trail_names_who_signed_in_and_out_and_holds_no_token(
         ("GET /", me, "radiologist", "ok"),
         ("POST /signout", me, "radiologist", "ok"),
     ]
+    events = [audit_event(entry, site=BASE) for entry in service.audit.entries(after=before)]
+    assert [event["subtype"][0]["code"] for event in events] == ["read", "110122", "read", "110123"]
+    assert [event["type"]["code"] for event in events] == ["rest", "110114", "rest", "110114"]
     trail = str([vars(entry) for entry in service.audit.entries(after=before)]) + str(logs)
     for secret in (token, "planted-access-token", provider.asked["state"], provider.asked["nonce"], SECRET):
         assert secret not in trail

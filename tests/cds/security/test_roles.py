@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+import itertools
 import json
 import time
 from collections.abc import Iterator
@@ -204,5 +205,13 @@ def test_a_token_signed_with_the_public_key_as_secret_or_not_at_all_is_401(
     assert client.get("/api/v1/studies", headers=bearer(token)).status_code == 401
 
 
-def _part(content: dict[str, Any]) -> str:
+def test_a_token_of_any_shape_is_401(client: TestClient) -> None:
+    headers = ([], 1, None, "x", {}, {"alg": []}, {"alg": "ES256", "kid": {}, "typ": []})
+    claims = ([], None, {}, {"iss": {}}, {"iss": ISSUER})
+    for header, content in itertools.product(headers, claims):
+        token = f"{_part(header)}.{_part(content)}.AA"
+        assert client.get("/api/v1/studies", headers=bearer(token)).status_code == 401, token
+
+
+def _part(content: Any) -> str:
     return base64.urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=")

@@ -58,8 +58,8 @@ LIMITS = (
     "smooth line, the other follows the visible air more closely. A figure across them carries that difference.",
     "Lung that is white from effusion or consolidation is often left out by the readers of Shenzhen, so by the model.",
     "A right-sided heart, one lung removed or white, and children were not there to learn.",
-    "Twice the films of JSRT (75 in place of 42, one fold) changed the heart's Dice by -0.0005 (-0.0028 to 0.0018): no "
-    "gain from more of the same can be seen.",
+    "With 21, 42 and 75 films of JSRT (one fold) the heart's Dice was 0.943, 0.943 and 0.942: no gain from more of the "
+    "same can be seen.",
 )
 
 

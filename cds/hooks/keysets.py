@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -46,7 +47,8 @@ class _Kept:
 class KeySets:
     """Public keys by issuer and key id.
 
-    sources    issuer -> address (https, or http on loopback) or file of its key set
+    sources    issuer -> address (https of an authority that this machine trusts, or http on loopback) or file of its
+               key set
     transport  of httpx, for tests
     clock      monotonic seconds
     """
@@ -59,6 +61,7 @@ class KeySets:
     ) -> None:
         self._sources = sources
         self._transport = transport
+        self._tls = ssl.create_default_context()
         self._clock = clock
         self._kept: dict[str, _Kept] = {}
         self._locks: dict[str, asyncio.Lock] = {}
@@ -100,7 +103,9 @@ class KeySets:
         if address.scheme == "http" and not _on_loopback(address.hostname):
             raise ValueError("a key set beyond loopback needs https")
         async with (
-            httpx.AsyncClient(transport=self._transport, timeout=_FETCH_SECONDS, trust_env=False) as client,
+            httpx.AsyncClient(
+                transport=self._transport, verify=self._tls, timeout=_FETCH_SECONDS, trust_env=False
+            ) as client,
             client.stream("GET", source, headers={"Accept": "application/json"}) as response,
         ):
             if response.status_code != httpx.codes.OK:

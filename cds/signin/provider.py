@@ -5,7 +5,6 @@ Tokens of the provider are checked, read and dropped: a session of ours is all t
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
-import httpx
 from anyio.to_thread import run_sync
 
 from cds.audit import note_access
@@ -190,13 +188,9 @@ class SignIn:
         if self._kept is None or self._steady() - self._kept[2] > _KEPT_SECONDS:
             found = await self._asked()
             same = self._kept is not None and self._kept[0].keys == found.keys
-            keysets = self._kept[1] if self._kept is not None and same else self._keys_at(found.keys)
+            keysets = self._kept[1] if self._kept is not None and same else KeySets({self._issuer: found.keys})
             self._kept = found, keysets, self._steady()
         return self._kept[:2]
-
-    def _keys_at(self, address: str) -> KeySets:
-        """Return the provider's keys, fetched from whom this machine trusts, a hospital's own authority included."""
-        return KeySets({self._issuer: address}, httpx.AsyncHTTPTransport(verify=ssl.create_default_context()))
 
     async def _asked(self) -> Discovered:
         url = f"{self._issuer.rstrip('/')}/.well-known/openid-configuration"

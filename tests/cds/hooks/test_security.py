@@ -6,8 +6,12 @@ import asyncio
 import base64
 import hmac
 import json
+import ssl
+import threading
 import time
 from collections.abc import AsyncIterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +31,7 @@ from cds.store.tables import ReplayRow
 from tests.cds.hooks.builders import bundle, call, patient
 from tests.cds.hooks.ehr import BASE, Ehr
 from tests.cds.hooks.fake_fhir import FakeFhir, Reply
+from tests.cds.security.certificates import self_signed
 
 PATH = "/cds-services"
 RISK = "/cds-services/chest-imaging-risk"
@@ -177,6 +182,31 @@ def test_keys_rotate_without_a_restart_and_cannot_be_fetched_at_will(ehr: Ehr) -
     now[0] += 61
     assert asyncio.run(keysets.key(ehr.issuer, "next", "ES384")) is not None
     assert asyncio.run(keysets.key(ehr.issuer, "ec", "ES384")) is None
+
+
+def test_a_key_set_may_lie_at_an_address_of_the_hospitals_own_authority(
+    ehr: Ehr, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = self_signed(tmp_path)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(ehr.keys_file.parent))) as server:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        address = {ehr.issuer: f"https://localhost:{server.server_port}/{ehr.keys_file.name}"}
+        try:
+            assert asyncio.run(KeySets(address).key(ehr.issuer, "ec", "ES384")) is None
+            monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+            assert asyncio.run(KeySets(address).key(ehr.issuer, "ec", "ES384")) is not None
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 def test_the_last_key_set_stays_in_use_while_its_address_fails(ehr: Ehr) -> None:

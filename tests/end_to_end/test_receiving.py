@@ -61,7 +61,7 @@ def film(number: int) -> Dataset:
     made.Rows = made.Columns = 256
     made.BitsAllocated, made.BitsStored, made.HighBit, made.PixelRepresentation = 16, 12, 11, 0
     made.SamplesPerPixel, made.PhotometricInterpretation = 1, "MONOCHROME2"
-    made.PixelData = np.full(256 * 256, number, np.uint16).tobytes()
+    made.PixelData = np.full(256 * 256, number % 4096, np.uint16).tobytes()
     return made
 
 

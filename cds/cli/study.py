@@ -169,7 +169,7 @@ def audit(
     if cases.is_dir() and finding is None:
         raise wrong_use("give the --finding whose scores of the films are to be audited")
     for row in audited(_scored(cases, finding or "", None), threshold=threshold, groups=group):
-        print_json(row) if as_json else screen.print(_audit_line(row), markup=False)
+        print_json(row) if as_json else screen.print(_audit_line(row), markup=False, soft_wrap=True)
 
 
 def promote(

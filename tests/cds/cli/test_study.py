@@ -69,6 +69,7 @@ def test_an_audit_prints_a_line_for_everyone_and_for_each_group(scored: Path) ->
     assert all(row["auroc"]["low"] < row["auroc"]["value"] < row["auroc"]["high"] for row in rows)
     shown = run("audit", scored)
     assert "sex = female" in shown.stdout
+    assert len(shown.stdout.splitlines()) == 3
     assert "AUROC" in shown.stdout
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 
 KEY = "a-key-of-the-tests-01"
-PATIENCE_SECONDS = 300.0
+PATIENCE_SECONDS = 600.0
 _BARE = """
 import uvicorn
 from cds.api import create_app

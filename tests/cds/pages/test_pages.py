@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -12,37 +11,17 @@ from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds.api import create_app
 from cds.demo.film import demo_film
 from cds.demo.record import ISSUER, RECORD_NUMBER
 from cds.demo.state import DemoState
 from cds.pages.highlights import Mark, pieces_of
 from cds.pages.words import due, quantity, since
 from cds.service import Service
-from cds.settings import Settings
 from cds.store.films import store_imaging_result
 from cds.store.ledger import case_by_id, store_case
-from tests.cds.pages.planted import HOSTILE, KEY, MODEL, NOW, Planted, plant, report_resource
+from tests.cds.pages.planted import HOSTILE, MODEL, NOW, Planted, report_resource
 from vision import ImagingResult
 from vision.result import Rejection
-
-
-@pytest.fixture
-def service(tmp_path: Path) -> Iterator[Service]:
-    made = Service(Settings(data_dir=tmp_path / "data", api_keys={"reader": KEY}))
-    made.database.migrate()
-    yield made
-    made.database.close()
-
-
-@pytest.fixture
-def client(service: Service) -> TestClient:
-    return TestClient(create_app(service), headers={"Authorization": f"Bearer {KEY}"})
-
-
-@pytest.fixture
-def planted(service: Service, client: TestClient, tmp_path: Path) -> Planted:
-    return plant(service, client, tmp_path)
 
 
 def test_a_case_shows_film_heatmap_regions_and_report(planted: Planted) -> None:

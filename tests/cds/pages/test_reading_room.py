@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -33,24 +32,6 @@ from vision import ImagingResult, Radiograph
 from vision.result import Finding, Mask
 
 BOX = {"x0": 0.55, "y0": 0.5, "x1": 0.75, "y1": 0.7}
-
-
-@pytest.fixture
-def service(tmp_path: Path) -> Iterator[Service]:
-    made = Service(Settings(data_dir=tmp_path / "data", api_keys={"reader": KEY}))
-    made.database.migrate()
-    yield made
-    made.database.close()
-
-
-@pytest.fixture
-def client(service: Service) -> TestClient:
-    return TestClient(create_app(service), headers={"Authorization": f"Bearer {KEY}"})
-
-
-@pytest.fixture
-def planted(service: Service, client: TestClient, tmp_path: Path) -> Planted:
-    return plant(service, client, tmp_path)
 
 
 def view(planted: Planted, name: str) -> list[dict[str, str]]:
